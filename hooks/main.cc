@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The libvirt hook, installed as /etc/libvirt/hooks/qemu.d/virt-macvtap.
+//
+// libvirt holds the domain's lock during the call and waits without a bound, so the call has one of its own (kDeadline) and
+// never calls libvirt back. Its exit status is always 0: at `started` and `reconnect` anything else kills a running guest,
+// and at `start` a guest without host access is better than no guest. Nothing goes to stdout: at `migrate` and `restore`
+// it would replace the domain's XML. libvirt drops stderr when the status is 0, so each line goes to syslog as well.
+#include <fmt/format.h>
+#include <signal.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <string>
+
+#include "hooks/event.h"
+#include "lib/host_access.h"
+#include "lib/lock.h"
+#include "lib/rtnl_kernel.h"
+#include "xml/domain.h"
+
+namespace {
+
+constexpr unsigned kDeadline = 10;                   // seconds for the whole call
+constexpr std::chrono::milliseconds kPatience{5000};  // of these, for the lock
+
+void log(std::string_view line) {
+  const std::string text = fmt::format("virt-macvtap: {}\n", line);
+  [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, text.data(), text.size());
+  openlog("virt-macvtap", LOG_PID, LOG_DAEMON);
+  syslog(LOG_WARNING, "%.*s", static_cast<int>(line.size()), line.data());
+}
+
+void at_deadline(int) {
+  constexpr std::string_view kLine = "virt-macvtap: hook: gave up after 10 s; run `virt-macvtap sync`\n";
+  [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, kLine.data(), kLine.size());
+  _exit(0);
+}
+
+std::expected<std::string, vmt::Error> read_stdin() {
+  std::string text;
+  std::size_t size = 0;
+  for (;;) {
+    text.resize(size + 64 * 1024);
+    const ssize_t got = ::read(STDIN_FILENO, text.data() + size, text.size() - size);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return vmt::fail(vmt::errno_error(errno, "read the domain XML from stdin"));
+    size += static_cast<std::size_t>(got);
+    text.resize(size);
+    // Over the limit the parser says so; the rest stays unread, which libvirt does not mind.
+    if (got == 0 || size > vmt::kMaxDomainXml) return text;
+  }
+}
+
+vmt::Config config_or_defaults() {
+  auto config = vmt::read_config();
+  if (config) return std::move(*config);
+  log(config.error().message + "; using the defaults");
+  return {};
+}
+
+vmt::PlanResult plan_for(vmt::HookAction action, vmt::Kernel& kernel, const vmt::Guest& guest) {
+  switch (action) {
+    case vmt::HookAction::kMakeWay:
+      return vmt::plan_make_way(kernel, guest);
+    case vmt::HookAction::kStart:
+      return vmt::plan_start(kernel, guest, config_or_defaults());
+    case vmt::HookAction::kStop:
+      return vmt::plan_stop(kernel, guest);
+    case vmt::HookAction::kNothing:
+      break;
+  }
+  return vmt::Planned{};
+}
+
+vmt::Status carry_out(vmt::HookAction action, const vmt::Guest& guest) {
+  const auto lock = vmt::Lock::take(kPatience);
+  if (!lock) return vmt::fail(lock.error());
+  auto kernel = vmt::RtnlKernel::open();
+  if (!kernel) return vmt::fail(kernel.error());
+  const auto planned = plan_for(action, *kernel, guest);
+  if (!planned) return vmt::fail(planned.error());
+  for (const auto& note : planned->notes) log(note);
+  for (const auto& error : vmt::apply_all(*kernel, planned->changes)) log(error.message);
+  return {};
+}
+
+vmt::Status handle(vmt::HookAction action) {
+  auto text = read_stdin();
+  if (!text) return vmt::fail(text.error());
+  auto domain = vmt::parse_domain(std::move(*text));
+  if (!domain) return vmt::fail(domain.error());
+  for (const auto& note : domain->notes) log(note);
+  if (domain->guest.nics.empty()) return {};
+  return carry_out(action, domain->guest);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const auto action = argc > 2 ? vmt::hook_action(argv[2]) : vmt::HookAction::kNothing;
+  // Session daemons run the same hooks as the user: not our business, and a word would be one too many.
+  if (action == vmt::HookAction::kNothing || geteuid() != 0) return 0;
+  signal(SIGALRM, at_deadline);
+  signal(SIGPIPE, SIG_IGN);
+  alarm(kDeadline);
+  try {
+    if (const auto status = handle(action); !status) log(status.error().message);
+  } catch (const std::exception& error) {
+    log(fmt::format("hook: {}", error.what()));
+  }
+  return 0;
+}

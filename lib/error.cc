@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "lib/error.h"
+
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace vmt {
+namespace {
+
+ErrorKind kind_of(int error_number) {
+  switch (error_number) {
+    case ENODEV:
+    case ENOENT:
+    case ESRCH:
+    case EADDRNOTAVAIL:
+      return ErrorKind::kNotFound;
+    case EEXIST:
+      return ErrorKind::kExists;
+    case EPERM:
+    case EACCES:
+      return ErrorKind::kPermission;
+    default:
+      return ErrorKind::kFailed;
+  }
+}
+
+}  // namespace
+
+Error errno_error(int error_number, std::string_view operation) {
+  return {kind_of(error_number), fmt::format("{}: {}", operation, std::strerror(error_number))};
+}
+
+Error invalid(std::string message) { return {ErrorKind::kInvalid, std::move(message)}; }
+
+}  // namespace vmt

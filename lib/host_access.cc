@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "lib/host_access.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "lib/algorithm.h"
+#include "lib/desire.h"
+#include "lib/plan.h"
+#include "lib/text.h"
+
+namespace vmt {
+namespace {
+
+template <typename T>
+std::vector<T> unique(std::vector<T> values) {
+  std::ranges::sort(values);
+  const auto rest = std::ranges::unique(values);
+  values.erase(rest.begin(), rest.end());
+  return values;
+}
+
+std::vector<MacAddress> macs_of(const Guest& guest) {
+  std::vector<MacAddress> macs;
+  for (const auto& nic : guest.nics) macs.push_back(nic.mac);
+  return macs;
+}
+
+std::vector<unsigned> indices(std::span<const Parent> parents) {
+  std::vector<unsigned> result;
+  for (const auto& parent : parents) result.push_back(parent.index);
+  return result;
+}
+
+// The parents that the attachments name; one that is not there becomes a note.
+std::vector<Parent> read_parents(Kernel& kernel, std::span<const Attachment> nics, std::vector<std::string>& notes) {
+  std::vector<Parent> parents;
+  std::set<IfName> seen;
+  for (const auto& nic : nics) {
+    if (!seen.insert(nic.parent).second) continue;
+    auto parent = kernel.parent(nic.parent);
+    if (parent)
+      parents.push_back(std::move(*parent));
+    else
+      notes.push_back(fmt::format("guest {}: no host access: {}", quoted(nic.guest), parent.error().message));
+  }
+  return parents;
+}
+
+// Which MACs are macvtaps now; only worth the dump when an address is contended.
+Status read_contenders(Kernel& kernel, std::span<const Attachment> nics, Facts& facts) {
+  const bool contended = std::ranges::any_of(facts.neighbours, [&](const GuestNeighbour& n) {
+    return std::ranges::any_of(nics, [&](const Attachment& a) { return a.mac != n.mac && contains(a.addresses, n.guest); });
+  });
+  if (!contended) return {};
+  auto children = kernel.children();
+  if (!children) return fail(children.error());
+  for (const auto& child : *children)
+    if (child.macvtap) facts.live.push_back(child.mac);
+  return {};
+}
+
+PlanResult plan_attachments(Kernel& kernel, const Attachments& wanted, const Config& config, const Desired& kept, bool everything) {
+  Planned result{.changes = {}, .notes = wanted.notes};
+  if (wanted.nics.empty() && !everything) return result;
+  Facts facts;
+  facts.parents = read_parents(kernel, wanted.nics, result.notes);
+  std::vector<IpAddress> addresses;
+  for (const auto& nic : wanted.nics) addresses.insert(addresses.end(), nic.addresses.begin(), nic.addresses.end());
+  addresses = unique(std::move(addresses));
+  auto owned = kernel.owned(everything ? Scope{} : Scope{.parents = indices(facts.parents), .addresses = addresses});
+  if (!owned) return fail(owned.error());
+  facts.neighbours = owned->neighbours;
+  for (const auto& address : addresses) {
+    auto route = kernel.route_to(address);
+    if (!route) return fail(route.error());
+    if (*route) facts.routes.emplace(address, **route);
+  }
+  if (auto status = read_contenders(kernel, wanted.nics, facts); !status) return fail(status.error());
+  Wish wish = desire(wanted.nics, facts, config);
+  result.notes.insert(result.notes.end(), wish.notes.begin(), wish.notes.end());
+  for (const auto& shim : kept.shims) {
+    std::erase_if(wish.desired.shims, [&](const DesiredShim& s) { return s.parent.index == shim.parent.index; });
+    wish.desired.shims.push_back(shim);
+  }
+  wish.desired.addresses.insert(wish.desired.addresses.end(), kept.addresses.begin(), kept.addresses.end());
+  result.changes = plan(wish.desired, *owned);
+  return result;
+}
+
+// What was made by hand, as a wish: so a sync repairs it and takes nothing of it away.
+std::expected<Desired, Error> manual_desire(Kernel& kernel, const Owned& owned) {
+  Desired desired;
+  for (const auto& shim : owned.shims) {
+    const auto on_shim = [&](const GuestRoute& r) { return r.manual && r.shim == shim.index; };
+    if (shim.role != ShimRole::kManual && std::ranges::none_of(owned.routes, on_shim)) continue;
+    auto parent = kernel.parent(shim.parent);
+    if (!parent) return fail(parent.error());
+    for (const auto& route : owned.routes) {
+      if (!on_shim(route)) continue;
+      const auto source = source_for(route.guest, *parent, shim.addresses);
+      if (source || route.source)
+        desired.addresses.push_back({.parent = shim.parent, .guest = route.guest, .source = source ? *source : *route.source, .mac = {}});
+    }
+    desired.shims.push_back(shim_for(*parent, shim.role, shim.addresses));
+  }
+  return desired;
+}
+
+bool wants_whole_parent(const Nic& nic) {
+  const auto* direct = std::get_if<DirectSource>(&nic.source);
+  return direct != nullptr && direct->mode == MacvlanMode::kPassthru;
+}
+
+std::expected<Owned, Error> owned_on(Kernel& kernel, unsigned parent) {
+  return kernel.owned(Scope{.parents = std::vector<unsigned>{parent}, .addresses = std::nullopt});
+}
+
+// leaving(), which asks for the macvtaps on the host only when no neighbour or route of ours settles the matter.
+std::expected<Owned, Error> departing(Kernel& kernel, const Owned& owned, std::span<const MacAddress> macs) {
+  Owned result = leaving(owned, {}, macs);
+  if (result.shims.empty()) return result;
+  auto children = kernel.children();
+  if (!children) return fail(children.error());
+  return leaving(owned, *children, macs);
+}
+
+// The parents that a guest's NICs are on; nullopt when one of them is not told, and every shim has to be looked at.
+std::optional<std::vector<unsigned>> known_parents(Kernel& kernel, const Guest& guest) {
+  std::vector<unsigned> parents;
+  for (const auto& nic : guest.nics) {
+    const auto* direct = std::get_if<DirectSource>(&nic.source);
+    if (direct == nullptr) return std::nullopt;
+    // A parent that is gone has taken its shim along.
+    if (const auto index = kernel.index_of(direct->parent); index && !contains(parents, *index)) parents.push_back(*index);
+  }
+  return parents;
+}
+
+}  // namespace
+
+PlanResult plan_start(Kernel& kernel, const Guest& guest, const Config& config) {
+  return plan_attachments(kernel, attachments_of(guest, config), config, {}, false);
+}
+
+PlanResult plan_stop(Kernel& kernel, const Guest& guest) {
+  Planned result;
+  if (guest.nics.empty()) return result;
+  auto owned = kernel.owned(Scope{.parents = known_parents(kernel, guest), .addresses = std::nullopt});
+  if (!owned) return fail(owned.error());
+  auto going = departing(kernel, *owned, macs_of(guest));
+  if (!going) return fail(going.error());
+  result.changes = plan({}, *going);
+  return result;
+}
+
+PlanResult plan_make_way(Kernel& kernel, const Guest& guest) {
+  Planned result;
+  for (const auto& nic : guest.nics) {
+    if (!wants_whole_parent(nic)) continue;
+    const IfName& name = std::get<DirectSource>(nic.source).parent;
+    const auto parent = kernel.index_of(name);
+    if (!parent) continue;  // libvirt is about to say so itself
+    auto owned = owned_on(kernel, *parent);
+    if (!owned) return fail(owned.error());
+    if (owned->shims.empty()) continue;
+    auto idle = departing(kernel, *owned, {});
+    if (!idle) return fail(idle.error());
+    if (idle->shims.empty())
+      result.notes.push_back(fmt::format("guest {} wants {} for itself (passthrough), but other guests or `host up` use it; "
+                                         "the kernel will refuse", quoted(guest.name), name.str()));
+    std::ranges::move(plan({}, *idle), std::back_inserter(result.changes));
+  }
+  return result;
+}
+
+PlanResult plan_sync(Kernel& kernel, std::span<const Guest> guests, const Config& config) {
+  Attachments all;
+  for (const auto& guest : guests) {
+    auto one = attachments_of(guest, config);
+    std::ranges::move(one.nics, std::back_inserter(all.nics));
+    std::ranges::move(one.notes, std::back_inserter(all.notes));
+  }
+  auto owned = kernel.owned(Scope{});
+  if (!owned) return fail(owned.error());
+  auto kept = manual_desire(kernel, *owned);
+  if (!kept) return fail(kept.error());
+  return plan_attachments(kernel, all, config, *kept, true);
+}
+
+PlanResult plan_clean(Kernel& kernel) {
+  auto owned = kernel.owned(Scope{});
+  if (!owned) return fail(owned.error());
+  return Planned{.changes = plan({}, *owned), .notes = {}};
+}
+
+PlanResult plan_host_up(Kernel& kernel, const ManualRequest& request) {
+  auto parent = kernel.parent(request.parent);
+  if (!parent) return fail(parent.error());
+  auto owned = kernel.owned(Scope{.parents = std::vector<unsigned>{parent->index}, .addresses = request.guests});
+  if (!owned) return fail(owned.error());
+  std::vector<IpPrefix> numbered = request.addresses;
+  if (!owned->shims.empty())
+    for (const auto& address : owned->shims.front().addresses)
+      if (!contains(numbered, address)) numbered.push_back(address);
+  Desired desired;
+  desired.shims.push_back(shim_for(*parent, ShimRole::kManual, numbered));
+  for (const auto& guest : unique(request.guests)) {
+    const auto refuse = [&](std::string_view why) {
+      return fail(invalid(fmt::format("guest address {} on {}: {}", guest.str(), request.parent.str(), why)));
+    };
+    const auto source = source_for(guest, *parent, numbered);
+    if (!source) return refuse(source.error().message);
+    const auto holder = std::ranges::find(owned->neighbours, guest, &GuestNeighbour::guest);
+    if (holder != owned->neighbours.end()) return refuse(fmt::format("is held by the guest with {}", holder->mac.str()));
+    const auto route = kernel.route_to(guest);
+    if (!route) return fail(route.error());
+    if (*route && (*route)->local) return refuse("is the host's own address");
+    desired.addresses.push_back({.parent = parent->index, .guest = guest, .source = *source, .mac = {}});
+  }
+  return Planned{.changes = plan(desired, *owned), .notes = {}};
+}
+
+PlanResult plan_host_down(Kernel& kernel, const ManualRequest& request) {
+  auto parent = kernel.parent(request.parent);
+  if (!parent) return fail(parent.error());
+  auto owned = owned_on(kernel, parent->index);
+  if (!owned) return fail(owned.error());
+  std::erase_if(owned->routes, [&](const GuestRoute& r) {
+    return !r.manual || (!request.guests.empty() && !contains(request.guests, r.guest));
+  });
+  Owned going{.shims = {}, .routes = owned->routes, .neighbours = {}};
+  Planned result;
+  if (request.guests.empty() && !owned->shims.empty()) {
+    Shim& shim = owned->shims.front();
+    const bool was_manual = shim.role == ShimRole::kManual;
+    shim.role = ShimRole::kGuests;
+    auto idle = departing(kernel, Owned{.shims = owned->shims, .routes = {}, .neighbours = owned->neighbours}, {});
+    if (!idle) return fail(idle.error());
+    going.shims = idle->shims;
+    if (going.shims.empty() && was_manual) result.changes.push_back(FinishShim{parent->index, ShimRole::kGuests});
+  }
+  std::ranges::move(plan({}, going), std::back_inserter(result.changes));
+  return result;
+}
+
+std::vector<Error> apply_all(Kernel& kernel, std::span<const Change> changes) {
+  std::vector<Error> errors;
+  std::set<unsigned> without_shim;  // parents
+  for (const auto& change : changes) {
+    const unsigned parent = std::visit(
+        [](const auto& c) -> unsigned {
+          if constexpr (requires { c.parent; }) return c.parent;
+          return 0;
+        },
+        change);
+    if (without_shim.contains(parent)) continue;
+    const auto status = kernel.apply(change);
+    if (status) continue;
+    const bool deleting = parent == 0 || std::holds_alternative<DeleteProxy>(change) || std::holds_alternative<DeleteAddress>(change);
+    // Somebody was faster; what we wanted gone is gone.
+    if (deleting && status.error().kind == ErrorKind::kNotFound) continue;
+    errors.push_back(status.error());
+    if (std::holds_alternative<CreateShim>(change) || std::holds_alternative<FinishShim>(change)) without_shim.insert(parent);
+  }
+  return errors;
+}
+
+}  // namespace vmt

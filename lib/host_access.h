@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Host access for guests: what each entry point (a hook call, a command) wants, from question to plan. Each reads the
+// kernel and decides; nothing is changed before apply_all(). Callers hold the lock (lib/lock.h) around both.
+#pragma once
+
+#include <expected>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "lib/config.h"
+#include "lib/guest.h"
+#include "lib/kernel.h"
+
+namespace vmt {
+
+struct Planned {
+  std::vector<Change> changes;
+  std::vector<std::string> notes;  // sentences for the log: what will not work, and why
+};
+
+using PlanResult = std::expected<Planned, Error>;
+
+// A guest starts, or is found running after the daemon's restart. Asks for points only, so that its cost does not grow with
+// the number of guests; a stale entry elsewhere is plan_sync()'s.
+PlanResult plan_start(Kernel& kernel, const Guest& guest, const Config& config);
+
+// A guest has stopped. Goes by MAC alone: at `stopped` and `release` the XML has forgotten the resolved parent.
+PlanResult plan_stop(Kernel& kernel, const Guest& guest);
+
+// A guest is about to take a parent for itself (passthrough): an idle shim on it has to go, or the kernel refuses
+// libvirt's macvtap with EINVAL.
+PlanResult plan_make_way(Kernel& kernel, const Guest& guest);
+
+// All running guests, as the one truth: what is missing comes, what nobody needs goes, what was made by hand stays.
+PlanResult plan_sync(Kernel& kernel, std::span<const Guest> guests, const Config& config);
+
+// Everything of ours goes.
+PlanResult plan_clean(Kernel& kernel);
+
+// Host access without libvirt.
+struct ManualRequest {
+  IfName parent;
+  std::vector<IpAddress> guests;
+  std::vector<IpPrefix> addresses;  // numbered shim
+};
+// Unlike a guest's start, a refused address is an error here: somebody typed it.
+PlanResult plan_host_up(Kernel& kernel, const ManualRequest& request);
+// With guests: their routes; without: all that `host up` made on the parent, and the shim unless guests need it.
+PlanResult plan_host_down(Kernel& kernel, const ManualRequest& request);
+
+// Every change, in order; what cannot be done is returned and what depends on it left out. Empty: all done.
+std::vector<Error> apply_all(Kernel& kernel, std::span<const Change> changes);
+
+}  // namespace vmt

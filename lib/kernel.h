@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The one seam between deciding and doing. RtnlKernel is the real one, tests/fake_kernel.h the honest fake; one
+// contract suite (tests/netns/kernel_contract_test.cc) runs on both.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "lib/error.h"
+#include "lib/objects.h"
+
+namespace vmt {
+
+// ---- what a plan is made of. Shims are named by their parent: a shim that is yet to be created has no ifindex. -----
+
+struct CreateShim {
+  unsigned parent = 0;
+  IfName parent_name;  // for the error line
+  MacAddress mac;
+};
+// Brings a shim to the state of the recipe: the sysctls, then up and the alias in one request, so that a shim with an
+// alias has been complete once. Idempotent, as it also repairs.
+struct FinishShim {
+  unsigned parent = 0;
+  ShimRole role = ShimRole::kGuests;
+};
+// By the ifindex that was read together with its tag. Routes, neighbours, addresses and sysctls go with it.
+struct DeleteShim {
+  unsigned index = 0;
+  IfName name;
+};
+struct AddAddress {
+  unsigned parent = 0;
+  IpPrefix address;
+};
+struct DeleteAddress {
+  unsigned parent = 0;
+  IpPrefix address;
+};
+struct AddProxy {
+  unsigned parent = 0;
+  IpAddress address;
+};
+struct DeleteProxy {
+  unsigned parent = 0;
+  IpAddress address;
+};
+struct AddNeighbour {
+  unsigned parent = 0;
+  IpAddress guest;
+  MacAddress mac;
+};
+struct DeleteNeighbour {
+  unsigned shim = 0;  // ifindex
+  IpAddress guest;
+};
+struct AddRoute {
+  unsigned parent = 0;
+  IpAddress guest;
+  IpAddress source;
+  bool manual = false;
+};
+struct DeleteRoute {
+  unsigned shim = 0;  // ifindex
+  IpAddress guest;
+  bool manual = false;
+};
+
+using Change = std::variant<CreateShim, FinishShim, DeleteShim, AddAddress, DeleteAddress, AddProxy, DeleteProxy, AddNeighbour,
+                            DeleteNeighbour, AddRoute, DeleteRoute>;
+
+// As a person would type it: "add route 192.0.2.61 via shim vmt-2 src 192.0.2.10".
+std::string describe(const Change& change);
+
+// How much of what we own a caller needs to see. A guest's start asks for points and costs the same on a host with one
+// guest as on one with thousands.
+struct Scope {
+  // Shims on these parents only; nullopt: every shim of ours.
+  std::optional<std::vector<unsigned>> parents;
+  // Neighbours and routes at these addresses only; nullopt: all on the shims above.
+  std::optional<std::vector<IpAddress>> addresses;
+};
+
+class Kernel {
+ public:
+  virtual ~Kernel() = default;
+
+  // The parent with its addresses and gateways. kNotFound when there is no such link.
+  virtual std::expected<Parent, Error> parent(const IfName& name) = 0;
+  virtual std::expected<Parent, Error> parent(unsigned index) = 0;
+  // nullopt when there is no such link.
+  virtual std::optional<unsigned> index_of(const IfName& name) = 0;
+  // Every macvlan and macvtap in this namespace, ours included.
+  virtual std::expected<std::vector<Child>, Error> children() = 0;
+  // The most specific route to an address, own routes included; nullopt when there is none.
+  virtual std::expected<std::optional<RouteView>, Error> route_to(const IpAddress& address) = 0;
+  // Only objects that carry our tag: a plan made from it cannot express deleting a stranger's.
+  virtual std::expected<Owned, Error> owned(const Scope& scope) = 0;
+
+  // kExists when something, ours or foreign, has the place already; nothing is ever replaced.
+  // kNotFound when the object to delete is gone.
+  virtual Status apply(const Change& change) = 0;
+};
+
+}  // namespace vmt

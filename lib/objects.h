@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The nouns of the program: what the host has, what we own of it, and what we want to own.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lib/if_name.h"
+#include "lib/ip_address.h"
+#include "lib/mac_address.h"
+#include "lib/macvlan_mode.h"
+#include "lib/tag.h"
+
+namespace vmt {
+
+// ---- what the host has: read, never changed -------------------------------------------------------------------
+
+struct HostAddress {
+  IpPrefix prefix;
+  // Global scope, not tentative, deprecated, temporary or failed in duplicate detection: a fit source for replies.
+  bool preferred = true;
+};
+
+struct Parent {
+  unsigned index = 0;
+  IfName name;
+  MacAddress mac;
+  bool up = false;
+  bool carrier = false;
+  bool wireless = false;
+  std::vector<HostAddress> addresses;  // global scope only, in the kernel's order: the first is the usual one
+  std::vector<IpAddress> gateways;     // next hops of routes through this parent
+};
+
+// A macvlan or macvtap on a parent, whoever made it.
+struct Child {
+  unsigned index = 0;
+  IfName name;
+  unsigned parent = 0;
+  MacAddress mac;
+  MacvlanMode mode;
+  bool macvtap = false;
+  bool up = false;
+};
+
+// What the host's routing says about one address. `local` means that the host itself has it.
+struct RouteView {
+  IpPrefix destination;
+  unsigned device = 0;
+  std::uint8_t protocol = 0;
+  std::optional<IpAddress> source;
+  bool local = false;
+};
+
+// ---- what we own: only objects that carry our tag --------------------------------------------------------------
+
+struct Shim {
+  unsigned index = 0;
+  IfName name;
+  unsigned parent = 0;
+  MacAddress mac;
+  ShimRole role = ShimRole::kUnfinished;
+  // Up, in bridge mode, with every sysctl of the recipe as it should be. A half-made or meddled-with shim is not.
+  bool configured = false;
+  std::vector<IpPrefix> addresses;  // numbered strategy; empty for a borrowed address
+  std::vector<IpAddress> proxied;   // IPv6 proxy neighbours: the host's addresses that it answers for
+};
+
+struct GuestRoute {
+  IpAddress guest;
+  unsigned shim = 0;  // ifindex
+  std::optional<IpAddress> source;
+  bool manual = false;
+};
+
+// Pins a guest's MAC, and joins MAC to address to route.
+struct GuestNeighbour {
+  IpAddress guest;
+  unsigned shim = 0;  // ifindex
+  MacAddress mac;
+};
+
+struct Owned {
+  std::vector<Shim> shims;
+  std::vector<GuestRoute> routes;
+  std::vector<GuestNeighbour> neighbours;
+};
+
+// ---- what we want to own -----------------------------------------------------------------------------------------
+
+struct DesiredShim {
+  Parent parent;
+  ShimRole role = ShimRole::kGuests;
+  std::vector<IpPrefix> addresses;
+  std::vector<IpAddress> proxied;
+};
+
+struct DesiredAddress {
+  unsigned parent = 0;  // ifindex
+  IpAddress guest;
+  IpAddress source;               // the host's address that the guest is to talk to
+  std::optional<MacAddress> mac;  // nullopt: asked for by hand, without a MAC; the kernel resolves it
+};
+
+struct Desired {
+  std::vector<DesiredShim> shims;
+  std::vector<DesiredAddress> addresses;
+};
+
+}  // namespace vmt

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "lib/plan.h"
+
+#include <algorithm>
+
+#include "lib/algorithm.h"
+
+
+namespace vmt {
+namespace {
+
+const Shim* shim_on(const Owned& owned, unsigned parent) {
+  const auto it = std::ranges::find(owned.shims, parent, &Shim::parent);
+  return it == owned.shims.end() ? nullptr : &*it;
+}
+
+bool wants_shim(const Desired& desired, const Shim& shim) {
+  return std::ranges::any_of(desired.shims, [&](const DesiredShim& d) { return d.parent.index == shim.parent; });
+}
+
+class Planner {
+ public:
+  Planner(const Desired& desired, const Owned& owned) : desired_(desired), owned_(owned) {}
+
+  std::vector<Change> run() && {
+    delete_routes();
+    delete_neighbours();
+    for (const auto& shim : owned_.shims)
+      if (!wants_shim(desired_, shim)) changes_.push_back(DeleteShim{shim.index, shim.name});
+    for (const auto& shim : desired_.shims) converge_shim(shim);
+    add_neighbours();
+    add_routes();
+    return std::move(changes_);
+  }
+
+ private:
+  // The kernel drops what sits on a shim together with it.
+  bool goes_with_its_shim(unsigned shim) const {
+    const auto it = std::ranges::find(owned_.shims, shim, &Shim::index);
+    return it != owned_.shims.end() && !wants_shim(desired_, *it);
+  }
+
+  unsigned shim_index(unsigned parent) const {
+    const Shim* shim = shim_on(owned_, parent);
+    return shim == nullptr ? 0 : shim->index;
+  }
+
+  bool is_desired(const GuestRoute& route) const {
+    return std::ranges::any_of(desired_.addresses, [&](const DesiredAddress& d) {
+      return d.guest == route.guest && shim_index(d.parent) == route.shim && route.source == d.source &&
+             route.manual == !d.mac.has_value();
+    });
+  }
+
+  bool is_desired(const GuestNeighbour& neighbour) const {
+    return std::ranges::any_of(desired_.addresses, [&](const DesiredAddress& d) {
+      return d.guest == neighbour.guest && shim_index(d.parent) == neighbour.shim && d.mac == neighbour.mac;
+    });
+  }
+
+  void delete_routes() {
+    for (const auto& route : owned_.routes)
+      if (!goes_with_its_shim(route.shim) && !is_desired(route))
+        changes_.push_back(DeleteRoute{route.shim, route.guest, route.manual});
+  }
+
+  void delete_neighbours() {
+    for (const auto& neighbour : owned_.neighbours)
+      if (!goes_with_its_shim(neighbour.shim) && !is_desired(neighbour))
+        changes_.push_back(DeleteNeighbour{neighbour.shim, neighbour.guest});
+  }
+
+  void converge_shim(const DesiredShim& want) {
+    const Parent& parent = want.parent;
+    const Shim* have = shim_on(owned_, parent.index);
+    if (have == nullptr) changes_.push_back(CreateShim{parent.index, parent.name, shim_mac(parent.mac)});
+    const Shim none{.name = shim_name(parent.index), .mac = parent.mac, .addresses = {}, .proxied = {}};
+    const Shim& now = have == nullptr ? none : *have;
+    for (const auto& address : now.addresses)
+      if (!contains(want.addresses, address)) changes_.push_back(DeleteAddress{parent.index, address});
+    for (const auto& address : want.addresses)
+      if (!contains(now.addresses, address)) changes_.push_back(AddAddress{parent.index, address});
+    for (const auto& address : now.proxied)
+      if (!contains(want.proxied, address)) changes_.push_back(DeleteProxy{parent.index, address});
+    for (const auto& address : want.proxied)
+      if (!contains(now.proxied, address)) changes_.push_back(AddProxy{parent.index, address});
+    // A shim made by hand stays one: guests that come and go must not take it away.
+    const ShimRole role = now.role == ShimRole::kManual ? now.role : want.role;
+    if (!now.configured || now.role != role) changes_.push_back(FinishShim{parent.index, role});
+  }
+
+  void add_neighbours() {
+    for (const auto& want : desired_.addresses) {
+      const unsigned shim = shim_index(want.parent);
+      const bool there = std::ranges::any_of(owned_.neighbours, [&](const GuestNeighbour& n) {
+        return n.guest == want.guest && n.shim == shim && want.mac == n.mac;
+      });
+      if (want.mac && !there) changes_.push_back(AddNeighbour{want.parent, want.guest, *want.mac});
+    }
+  }
+
+  void add_routes() {
+    for (const auto& want : desired_.addresses) {
+      const unsigned shim = shim_index(want.parent);
+      const bool there = std::ranges::any_of(owned_.routes, [&](const GuestRoute& r) {
+        return r.guest == want.guest && r.shim == shim && r.source == want.source && r.manual == !want.mac.has_value();
+      });
+      if (!there) changes_.push_back(AddRoute{want.parent, want.guest, want.source, !want.mac.has_value()});
+    }
+  }
+
+  const Desired& desired_;
+  const Owned& owned_;
+  std::vector<Change> changes_;
+};
+
+bool needed_by_others(const Shim& shim, const Owned& owned, std::span<const Child> children, std::span<const MacAddress> macs) {
+  if (shim.role == ShimRole::kManual) return true;
+  const auto on_shim = [&](const auto& object) { return object.shim == shim.index; };
+  const auto other = [&](const MacAddress& mac) { return !contains(macs, mac); };
+  return std::ranges::any_of(owned.routes, [&](const GuestRoute& r) { return on_shim(r) && r.manual; }) ||
+         std::ranges::any_of(owned.neighbours, [&](const GuestNeighbour& n) { return on_shim(n) && other(n.mac); }) ||
+         std::ranges::any_of(children, [&](const Child& c) {
+           return c.parent == shim.parent && c.macvtap && c.mode == MacvlanMode::kBridge && other(c.mac);
+         });
+}
+
+}  // namespace
+
+std::vector<Change> plan(const Desired& desired, const Owned& owned) { return Planner(desired, owned).run(); }
+
+Owned leaving(const Owned& owned, std::span<const Child> children, std::span<const MacAddress> macs) {
+  Owned result;
+  for (const auto& neighbour : owned.neighbours) {
+    if (!contains(macs, neighbour.mac)) continue;
+    result.neighbours.push_back(neighbour);
+    for (const auto& route : owned.routes)
+      if (!route.manual && route.shim == neighbour.shim && route.guest == neighbour.guest) result.routes.push_back(route);
+  }
+  for (const auto& shim : owned.shims)
+    if (!needed_by_others(shim, owned, children, macs)) result.shims.push_back(shim);
+  return result;
+}
+
+}  // namespace vmt

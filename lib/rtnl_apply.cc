@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Doing: one change, one request. rtnl_kernel.cc has the other half.
+#include <fmt/format.h>
+#include <linux/neighbour.h>
+#include <net/if.h>
+
+#include <algorithm>
+
+#include "lib/rtnl_kernel.h"
+#include "lib/sysctl.h"
+
+namespace vmt {
+
+std::expected<RtnlKernel::ShimRef, Error> RtnlKernel::shim_on(unsigned parent) {
+  const auto it = shims_.find(parent);
+  if (it == shims_.end())
+    return fail(Error{ErrorKind::kNotFound, fmt::format("no shim on the parent with ifindex {}", parent)});
+  return it->second;
+}
+
+std::string RtnlKernel::why_create_failed(const CreateShim& change, ErrorKind kind) {
+  if (kind == ErrorKind::kExists)
+    return fmt::format("a link with this name exists that is not ours; rename it or delete it");
+  if (auto up = link(request::link_by_index(change.parent), "look up parent"); up && up->master != 0) {
+    auto master = link(request::link_by_index(up->master), "look up master");
+    if (master)
+      return fmt::format("{} is a port of {} {}; use {} as the parent", change.parent_name.str(), master->kind, master->name.str(),
+                         master->name.str());
+  }
+  const auto siblings = children();
+  if (!siblings) return {};
+  for (const auto& child : *siblings)
+    if (child.parent == change.parent && child.mode == MacvlanMode::kPassthru)
+      return fmt::format("{} is in passthru mode and has {} for itself", child.name.str(), change.parent_name.str());
+  return {};
+}
+
+Status RtnlKernel::create(const CreateShim& change) {
+  const IfName name = shim_name(change.parent);
+  const std::string operation = fmt::format("create shim {} on {}", name.str(), change.parent_name.str());
+  if (auto status = socket_.request(request::new_shim(change), operation); !status) {
+    Error error = status.error();
+    if (const auto why = why_create_failed(change, error.kind); !why.empty()) error.message += fmt::format(" ({})", why);
+    return fail(std::move(error));
+  }
+  auto created = link(request::link_by_name(name), operation);
+  if (!created) return fail(created.error());
+  shims_.insert_or_assign(change.parent, ShimRef{created->index, name});
+  return {};
+}
+
+Status RtnlKernel::finish(const FinishShim& change) {
+  auto shim = shim_on(change.parent);
+  if (!shim) return fail(shim.error());
+  if (auto status = write_shim_sysctls(shim->name); !status) return status;
+  return socket_.request(request::finish_shim(shim->index, change.role), fmt::format("set shim {} up", shim->name.str()));
+}
+
+// An entry that the kernel resolved by itself gives way; one that somebody made permanent does not.
+Status RtnlKernel::pin(const AddNeighbour& change) {
+  auto shim = shim_on(change.parent);
+  if (!shim) return fail(shim.error());
+  const std::string operation = describe(change);
+  const auto message = request::new_neighbour(shim->index, change);
+  auto status = socket_.request(message, operation);
+  if (status || status.error().kind != ErrorKind::kExists) return status;
+  auto present = neighbours(request::neighbour_at(shim->index, change.guest));
+  const bool permanent = present && !present->empty() && (present->front().state & NUD_PERMANENT);
+  if (permanent) {
+    Error error = status.error();
+    error.message += " (a permanent entry that is not ours exists; see `ip neigh`)";
+    return fail(std::move(error));
+  }
+  nlmsg_hdr(message.get())->nlmsg_flags &= static_cast<std::uint16_t>(~NLM_F_EXCL);
+  nlmsg_hdr(message.get())->nlmsg_flags |= NLM_F_REPLACE;
+  return socket_.request(message, operation);
+}
+
+Status RtnlKernel::apply(const Change& change) {
+  const auto on_shim = [&](unsigned parent, auto build) -> Status {
+    auto shim = shim_on(parent);
+    if (!shim) return fail(shim.error());
+    return socket_.request(build(shim->index), describe(change));
+  };
+  struct Visitor {
+    RtnlKernel& kernel;
+    decltype(on_shim)& through;
+    const Change& change;
+
+    Status operator()(const CreateShim& c) const { return kernel.create(c); }
+    Status operator()(const FinishShim& c) const { return kernel.finish(c); }
+    Status operator()(const AddNeighbour& c) const { return kernel.pin(c); }
+    Status operator()(const DeleteShim& c) const {
+      std::erase_if(kernel.shims_, [&](const auto& entry) { return entry.second.index == c.index; });
+      return kernel.socket_.request(request::delete_link(c.index), describe(change));
+    }
+    Status operator()(const AddAddress& c) const {
+      return through(c.parent, [&](unsigned shim) { return request::new_address(shim, c.address); });
+    }
+    Status operator()(const DeleteAddress& c) const {
+      return through(c.parent, [&](unsigned shim) { return request::delete_address(shim, c.address); });
+    }
+    Status operator()(const AddProxy& c) const {
+      return through(c.parent, [&](unsigned shim) { return request::new_proxy(shim, c.address); });
+    }
+    Status operator()(const DeleteProxy& c) const {
+      return through(c.parent, [&](unsigned shim) { return request::delete_proxy(shim, c.address); });
+    }
+    Status operator()(const DeleteNeighbour& c) const {
+      return kernel.socket_.request(request::delete_neighbour(c.shim, c.guest), describe(change));
+    }
+    Status operator()(const DeleteRoute& c) const { return kernel.socket_.request(request::delete_route(c), describe(change)); }
+    Status operator()(const AddRoute& c) const {
+      auto status = through(c.parent, [&](unsigned shim) { return request::new_route(shim, c); });
+      if (status || status.error().kind != ErrorKind::kExists) return status;
+      Error error = status.error();
+      error.message += fmt::format(" (a route to it that is not ours exists; see `ip route show {}`)", c.guest.str());
+      return fail(std::move(error));
+    }
+  };
+  return std::visit(Visitor{*this, on_shim, change}, change);
+}
+
+}  // namespace vmt

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "lib/rtnl_decode.h"
+
+#include <linux/if_addr.h>
+#include <linux/if_link.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/neighbour.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <netlink/attr.h>
+#include <netlink/msg.h>
+
+#include <cstring>
+#include <span>
+
+namespace vmt {
+namespace {
+
+// The attributes of a message or of a nest, by type. An attribute that is too short for its reader reads as absent.
+template <int kMax>
+class Attributes {
+ public:
+  Attributes(nlmsghdr* message, int header_size) {
+    ok_ = nlmsg_parse(message, header_size, table_, kMax, nullptr) >= 0;
+  }
+  explicit Attributes(nlattr* nest) { ok_ = nest != nullptr && nla_parse_nested(table_, kMax, nest, nullptr) >= 0; }
+
+  bool ok() const { return ok_; }
+  nlattr* at(int type) const { return table_[type]; }
+
+  std::span<const std::uint8_t> bytes(int type) const {
+    const nlattr* attribute = table_[type];
+    if (attribute == nullptr) return {};
+    return {static_cast<const std::uint8_t*>(nla_data(attribute)), static_cast<std::size_t>(nla_len(attribute))};
+  }
+  template <typename T>
+  std::optional<T> number(int type) const {
+    const auto data = bytes(type);
+    if (data.size() < sizeof(T)) return std::nullopt;
+    T value;
+    std::memcpy(&value, data.data(), sizeof value);
+    return value;
+  }
+  std::uint32_t u32(int type) const { return number<std::uint32_t>(type).value_or(0); }
+  std::string text(int type) const {
+    const auto data = bytes(type);
+    const char* first = reinterpret_cast<const char*>(data.data());
+    return data.empty() ? std::string{} : std::string(first, strnlen(first, data.size()));
+  }
+  std::optional<IpAddress> address(int type) const {
+    const auto parsed = IpAddress::from_bytes(bytes(type));
+    return parsed ? std::optional(*parsed) : std::nullopt;
+  }
+  std::optional<MacAddress> mac(int type) const {
+    const auto parsed = MacAddress::from_bytes(bytes(type));
+    return parsed ? std::optional(*parsed) : std::nullopt;
+  }
+
+ private:
+  nlattr* table_[kMax + 1] = {};
+  bool ok_ = false;
+};
+
+// Entry `index` of an array of 32-bit values.
+std::optional<int> entry(std::span<const std::uint8_t> array, std::size_t index) {
+  if (array.size() < (index + 1) * sizeof(int)) return std::nullopt;
+  int value = 0;
+  std::memcpy(&value, array.data() + index * sizeof value, sizeof value);
+  return value;
+}
+
+void decode_sysctls(nlattr* af_spec, LinkAnswer& link) {
+  const Attributes<AF_INET6> families(af_spec);
+  if (!families.ok()) return;
+  const Attributes<IFLA_INET_MAX> v4(families.at(AF_INET));
+  // The kernel counts these from 1.
+  link.arp_filter = entry(v4.bytes(IFLA_INET_CONF), IPV4_DEVCONF_ARPFILTER - 1);
+  const Attributes<IFLA_INET6_MAX> v6(families.at(AF_INET6));
+  const auto conf = v6.bytes(IFLA_INET6_CONF);
+  link.forwarding6 = entry(conf, DEVCONF_FORWARDING);
+  link.proxy_ndp = entry(conf, DEVCONF_PROXY_NDP);
+  link.accept_ra = entry(conf, DEVCONF_ACCEPT_RA);
+}
+
+void decode_kind(nlattr* link_info, LinkAnswer& link) {
+  const Attributes<IFLA_INFO_MAX> info(link_info);
+  link.kind = info.text(IFLA_INFO_KIND);
+  if (link.kind != "macvlan" && link.kind != "macvtap") return;
+  const Attributes<IFLA_MACVLAN_MAX> data(info.at(IFLA_INFO_DATA));
+  const auto mode = mode_from_kernel(data.u32(IFLA_MACVLAN_MODE));
+  if (mode) link.mode = *mode;
+}
+
+}  // namespace
+
+std::optional<LinkAnswer> decode_link(nlmsghdr* message) {
+  if (message->nlmsg_type != RTM_NEWLINK) return std::nullopt;
+  const Attributes<IFLA_MAX> attributes(message, sizeof(ifinfomsg));
+  if (!attributes.ok()) return std::nullopt;
+  const auto name = IfName::parse(attributes.text(IFLA_IFNAME));
+  if (!name) return std::nullopt;
+  const auto* header = static_cast<const ifinfomsg*>(nlmsg_data(message));
+  LinkAnswer link{.index = static_cast<unsigned>(header->ifi_index), .name = *name, .mac = attributes.mac(IFLA_ADDRESS),
+                  .flags = header->ifi_flags, .alias = {}, .kind = {}, .mode = {}, .arp_filter = {}, .forwarding6 = {},
+                  .proxy_ndp = {}, .accept_ra = {}};
+  link.carrier = attributes.number<std::uint8_t>(IFLA_CARRIER).value_or(0) != 0;
+  // With IFLA_LINK_NETNSID the index counts in another namespace and says nothing here.
+  if (attributes.at(IFLA_LINK_NETNSID) == nullptr) link.lower = attributes.u32(IFLA_LINK);
+  link.master = attributes.u32(IFLA_MASTER);
+  link.group = attributes.u32(IFLA_GROUP);
+  link.alias = attributes.text(IFLA_IFALIAS);
+  decode_kind(attributes.at(IFLA_LINKINFO), link);
+  decode_sysctls(attributes.at(IFLA_AF_SPEC), link);
+  return link;
+}
+
+std::optional<AddressAnswer> decode_address(nlmsghdr* message) {
+  if (message->nlmsg_type != RTM_NEWADDR) return std::nullopt;
+  const Attributes<IFA_MAX> attributes(message, sizeof(ifaddrmsg));
+  if (!attributes.ok()) return std::nullopt;
+  const auto* header = static_cast<const ifaddrmsg*>(nlmsg_data(message));
+  // IFA_LOCAL is the address itself; IFA_ADDRESS is the peer's on a point-to-point link, and the only one in IPv6.
+  auto address = attributes.address(IFA_LOCAL);
+  if (!address) address = attributes.address(IFA_ADDRESS);
+  if (!address) return std::nullopt;
+  return AddressAnswer{.prefix = {*address, header->ifa_prefixlen},
+                       .flags = attributes.number<std::uint32_t>(IFA_FLAGS).value_or(header->ifa_flags),
+                       .scope = header->ifa_scope};
+}
+
+std::optional<RouteAnswer> decode_route(nlmsghdr* message) {
+  if (message->nlmsg_type != RTM_NEWROUTE) return std::nullopt;
+  const Attributes<RTA_MAX> attributes(message, sizeof(rtmsg));
+  if (!attributes.ok()) return std::nullopt;
+  const auto* header = static_cast<const rtmsg*>(nlmsg_data(message));
+  auto destination = attributes.address(RTA_DST);
+  if (!destination) destination = *IpAddress::parse(header->rtm_family == AF_INET ? "0.0.0.0" : "::");
+  RouteAnswer answer{.route = {.destination = {*destination, header->rtm_dst_len},
+                               .device = attributes.u32(RTA_OIF),
+                               .protocol = header->rtm_protocol,
+                               .source = attributes.address(RTA_PREFSRC),
+                               .local = header->rtm_type == RTN_LOCAL},
+                     .gateways = {}};
+  if (const auto gateway = attributes.address(RTA_GATEWAY)) answer.gateways.push_back(*gateway);
+  const auto hops = attributes.bytes(RTA_MULTIPATH);
+  for (std::size_t offset = 0; offset + sizeof(rtnexthop) <= hops.size();) {
+    rtnexthop hop;
+    std::memcpy(&hop, hops.data() + offset, sizeof hop);
+    if (hop.rtnh_len < sizeof hop || offset + hop.rtnh_len > hops.size()) break;
+    auto* first = reinterpret_cast<nlattr*>(const_cast<std::uint8_t*>(hops.data()) + offset + sizeof hop);
+    const auto* gateway = nla_find(first, static_cast<int>(hop.rtnh_len - sizeof hop), RTA_GATEWAY);
+    if (gateway != nullptr) {
+      const auto parsed = IpAddress::from_bytes({static_cast<const std::uint8_t*>(nla_data(gateway)), static_cast<std::size_t>(nla_len(gateway))});
+      if (parsed) answer.gateways.push_back(*parsed);
+    }
+    offset += RTNH_ALIGN(hop.rtnh_len);
+  }
+  return answer;
+}
+
+std::optional<NeighbourAnswer> decode_neighbour(nlmsghdr* message) {
+  if (message->nlmsg_type != RTM_NEWNEIGH) return std::nullopt;
+  const Attributes<NDA_MAX> attributes(message, sizeof(ndmsg));
+  if (!attributes.ok()) return std::nullopt;
+  const auto address = attributes.address(NDA_DST);
+  if (!address) return std::nullopt;
+  const auto* header = static_cast<const ndmsg*>(nlmsg_data(message));
+  return NeighbourAnswer{.address = *address,
+                         .device = static_cast<unsigned>(header->ndm_ifindex),
+                         .mac = attributes.mac(NDA_LLADDR),
+                         .protocol = attributes.number<std::uint8_t>(NDA_PROTOCOL).value_or(0),
+                         .state = header->ndm_state,
+                         .proxy = (header->ndm_flags & NTF_PROXY) != 0};
+}
+
+}  // namespace vmt

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Reading rtnetlink answers: from a message to a value. Pure; a message that is not what it should be is nullopt.
+#pragma once
+
+#include <linux/netlink.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lib/objects.h"
+
+namespace vmt {
+
+struct LinkAnswer {
+  unsigned index = 0;
+  IfName name;
+  std::optional<MacAddress> mac;  // nullopt: no Ethernet address (loopback, a tunnel)
+  unsigned flags = 0;             // IFF_*
+  bool carrier = false;
+  unsigned lower = 0;  // IFLA_LINK, 0 when the lower device is in another namespace or there is none
+  unsigned master = 0;
+  std::uint32_t group = 0;
+  std::string alias;
+  std::string kind;                  // "macvlan", "macvtap", "bridge", ...; empty for hardware
+  std::optional<MacvlanMode> mode;   // of a macvlan or macvtap
+  // Per-device sysctls, which the kernel sends along; nullopt where the protocol is off.
+  std::optional<int> arp_filter, forwarding6, proxy_ndp, accept_ra;
+};
+
+struct AddressAnswer {
+  IpPrefix prefix;
+  std::uint32_t flags = 0;  // IFA_F_*
+  unsigned scope = 0;       // RT_SCOPE_*
+};
+
+struct RouteAnswer {
+  RouteView route;
+  std::vector<IpAddress> gateways;
+};
+
+struct NeighbourAnswer {
+  IpAddress address;
+  unsigned device = 0;
+  std::optional<MacAddress> mac;
+  std::uint8_t protocol = 0;
+  unsigned state = 0;  // NUD_*
+  bool proxy = false;
+};
+
+std::optional<LinkAnswer> decode_link(nlmsghdr* message);
+std::optional<AddressAnswer> decode_address(nlmsghdr* message);
+std::optional<RouteAnswer> decode_route(nlmsghdr* message);
+std::optional<NeighbourAnswer> decode_neighbour(nlmsghdr* message);
+
+}  // namespace vmt

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Reading: what the host has and what we own. rtnl_apply.cc has the other half.
+#include "lib/rtnl_kernel.h"
+
+#include <fmt/format.h>
+#include <linux/if_addr.h>
+#include <linux/neighbour.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+
+#include "lib/algorithm.h"
+
+namespace vmt {
+namespace {
+
+constexpr std::array kFamilies = {AF_INET, AF_INET6};
+
+bool is_wireless(const IfName& name) {
+  return ::access(fmt::format("/sys/class/net/{}/phy80211", name.str()).c_str(), F_OK) == 0;
+}
+
+bool is_shim(const LinkAnswer& link) { return link.group == kShimGroup && link.kind == "macvlan"; }
+
+bool is_configured(const LinkAnswer& link) {
+  const auto is = [](const std::optional<int>& value, int wanted) { return !value || *value == wanted; };
+  return (link.flags & IFF_UP) && link.mode == MacvlanMode::kBridge && is(link.arp_filter, 1) && is(link.forwarding6, 1) &&
+         is(link.proxy_ndp, 1) && is(link.accept_ra, 0);
+}
+
+// Runs a dump and decodes each answer; starts afresh when the kernel's list changed under it.
+template <typename Answer>
+std::expected<std::vector<Answer>, Error> collect(RtnlSocket& socket, const NlMsg& query, std::string_view operation,
+                                                  std::optional<Answer> (*decode)(nlmsghdr*)) {
+  std::vector<Answer> answers;
+  const auto take = [&](nlmsghdr* message) {
+    if (auto answer = decode(message)) answers.push_back(std::move(*answer));
+  };
+  if (auto status = socket.request(query, operation, take, [&] { answers.clear(); }); !status) return fail(status.error());
+  return answers;
+}
+
+}  // namespace
+
+std::expected<RtnlKernel, Error> RtnlKernel::open() {
+  auto socket = RtnlSocket::open();
+  if (!socket) return fail(socket.error());
+  return RtnlKernel(std::move(*socket));
+}
+
+std::expected<LinkAnswer, Error> RtnlKernel::link(const NlMsg& query, std::string_view what) {
+  auto answers = collect(socket_, query, what, decode_link);
+  if (!answers) return fail(answers.error());
+  if (answers->empty()) return fail(Error{ErrorKind::kFailed, fmt::format("{}: an answer that makes no sense", what)});
+  return answers->front();
+}
+
+std::expected<std::vector<LinkAnswer>, Error> RtnlKernel::links_of_kind(const char* kind) {
+  auto links = collect(socket_, request::links_of_kind(kind), fmt::format("list {} links", kind), decode_link);
+  // The kernel ignores the filter while no such link has ever existed and the module is not there.
+  if (links) std::erase_if(*links, [&](const LinkAnswer& l) { return l.kind != kind; });
+  return links;
+}
+
+std::expected<std::vector<AddressAnswer>, Error> RtnlKernel::addresses(unsigned index, int family) {
+  auto answers = collect(socket_, request::addresses_on(index, family), "list addresses", decode_address);
+  if (answers) std::erase_if(*answers, [](const AddressAnswer& a) { return a.scope != RT_SCOPE_UNIVERSE; });
+  return answers;
+}
+
+std::expected<std::vector<NeighbourAnswer>, Error> RtnlKernel::neighbours(const NlMsg& query) {
+  return collect(socket_, query, "list neighbours", decode_neighbour);
+}
+
+std::optional<unsigned> RtnlKernel::index_of(const IfName& name) {
+  const auto answer = link(request::link_by_name(name), "look up link");
+  return answer ? std::optional(answer->index) : std::nullopt;
+}
+
+std::expected<Parent, Error> RtnlKernel::parent(const IfName& name) {
+  auto answer = link(request::link_by_name(name), fmt::format("look up parent {}", name.str()));
+  if (!answer) return fail(answer.error());
+  return describe_parent(*answer);
+}
+
+std::expected<Parent, Error> RtnlKernel::parent(unsigned index) {
+  auto answer = link(request::link_by_index(index), fmt::format("look up parent {}", index));
+  if (!answer) return fail(answer.error());
+  return describe_parent(*answer);
+}
+
+std::expected<Parent, Error> RtnlKernel::describe_parent(const LinkAnswer& link) {
+  if (!link.mac) return fail(invalid(fmt::format("parent {}: not an Ethernet link", link.name.str())));
+  Parent parent{.index = link.index, .name = link.name, .mac = *link.mac, .up = (link.flags & IFF_UP) != 0,
+                .carrier = link.carrier, .wireless = is_wireless(link.name), .addresses = {}, .gateways = {}};
+  for (const int family : kFamilies) {
+    auto found = addresses(link.index, family);
+    if (!found) return fail(found.error());
+    constexpr unsigned kUnfit = IFA_F_TENTATIVE | IFA_F_DADFAILED | IFA_F_DEPRECATED;
+    for (const auto& address : *found) {
+      // In IPv4 the same bit means "secondary", which is as good a source as any.
+      const bool temporary = family == AF_INET6 && (address.flags & IFA_F_TEMPORARY);
+      parent.addresses.push_back({address.prefix, !(address.flags & kUnfit) && !temporary});
+    }
+    auto routes = collect(socket_, request::routes_on(link.index, family), "list routes", decode_route);
+    if (!routes) return fail(routes.error());
+    for (const auto& route : *routes)
+      for (const auto& gateway : route.gateways)
+        if (!contains(parent.gateways, gateway)) parent.gateways.push_back(gateway);
+  }
+  return parent;
+}
+
+std::expected<std::vector<Child>, Error> RtnlKernel::children() {
+  std::vector<Child> children;
+  for (const char* kind : {"macvtap", "macvlan"}) {
+    auto links = links_of_kind(kind);
+    if (!links) return fail(links.error());
+    for (const auto& l : *links)
+      if (l.mac && l.mode)
+        children.push_back({.index = l.index, .name = l.name, .parent = l.lower, .mac = *l.mac, .mode = *l.mode,
+                            .macvtap = l.kind == "macvtap", .up = (l.flags & IFF_UP) != 0});
+  }
+  return children;
+}
+
+std::expected<std::optional<RouteView>, Error> RtnlKernel::route_to(const IpAddress& address) {
+  auto answers = collect(socket_, request::route_to(address), fmt::format("look up the route to {}", address.str()), decode_route);
+  if (answers && !answers->empty()) return answers->front().route;
+  // No route is an answer, not a failure: ENETUNREACH, or EHOSTUNREACH and friends from a route that forbids it.
+  return std::nullopt;
+}
+
+std::expected<std::vector<LinkAnswer>, Error> RtnlKernel::shim_links(const Scope& scope) {
+  std::vector<LinkAnswer> found;
+  bool all_named = scope.parents.has_value();
+  for (const unsigned parent : scope.parents.value_or(std::vector<unsigned>{})) {
+    auto answer = link(request::link_by_name(shim_name(parent)), "look up shim");
+    if (answer && is_shim(*answer) && answer->lower == parent)
+      found.push_back(std::move(*answer));
+    else
+      all_named = false;
+  }
+  if (all_named) return found;
+  // Somebody may have renamed a shim: the tag counts, not the name.
+  auto links = links_of_kind("macvlan");
+  if (!links) return fail(links.error());
+  std::erase_if(*links, [&](const LinkAnswer& l) {
+    return !is_shim(l) || l.lower == 0 || (scope.parents && !contains(*scope.parents, l.lower));
+  });
+  return links;
+}
+
+std::expected<Shim, Error> RtnlKernel::describe_shim(const LinkAnswer& link) {
+  Shim shim{.index = link.index, .name = link.name, .parent = link.lower, .mac = *link.mac, .role = role_of_alias(link.alias),
+            .configured = is_configured(link), .addresses = {}, .proxied = {}};
+  for (const int family : kFamilies) {
+    auto found = addresses(link.index, family);
+    if (!found) return fail(found.error());
+    for (const auto& address : *found) shim.addresses.push_back(address.prefix);
+  }
+  auto proxies = neighbours(request::proxies_on(link.index));
+  if (!proxies) return fail(proxies.error());
+  for (const auto& proxy : *proxies)
+    if (proxy.proxy && proxy.device == link.index) shim.proxied.push_back(proxy.address);
+  return shim;
+}
+
+Status RtnlKernel::read_routes(const Shim& shim, const Scope& scope, Owned& owned) {
+  const auto take = [&](const RouteView& route) {
+    const bool ours = route.protocol == kGuestProtocol || route.protocol == kManualProtocol;
+    if (ours && route.device == shim.index && route.destination.length == route.destination.address.bits())
+      owned.routes.push_back({route.destination.address, shim.index, route.source, route.protocol == kManualProtocol});
+  };
+  if (scope.addresses) {
+    for (const auto& address : *scope.addresses) {
+      auto route = route_to(address);
+      if (!route) return fail(route.error());
+      if (*route) take(**route);
+    }
+    return {};
+  }
+  for (const int family : kFamilies) {
+    auto routes = collect(socket_, request::routes_on(shim.index, family), "list routes", decode_route);
+    if (!routes) return fail(routes.error());
+    for (const auto& answer : *routes) take(answer.route);
+  }
+  return {};
+}
+
+Status RtnlKernel::read_neighbours(const Shim& shim, const Scope& scope, Owned& owned) {
+  const auto take = [&](const NeighbourAnswer& n) {
+    if (n.device == shim.index && n.protocol == kGuestProtocol && n.mac && !n.proxy)
+      owned.neighbours.push_back({n.address, shim.index, *n.mac});
+  };
+  if (scope.addresses) {
+    for (const auto& address : *scope.addresses) {
+      auto found = neighbours(request::neighbour_at(shim.index, address));
+      if (!found && found.error().kind != ErrorKind::kNotFound) return fail(found.error());
+      if (found)
+        for (const auto& neighbour : *found) take(neighbour);
+    }
+    return {};
+  }
+  for (const int family : kFamilies) {
+    auto found = neighbours(request::neighbours_on(shim.index, family));
+    if (!found) return fail(found.error());
+    for (const auto& neighbour : *found) take(neighbour);
+  }
+  return {};
+}
+
+std::expected<Owned, Error> RtnlKernel::owned(const Scope& scope) {
+  auto links = shim_links(scope);
+  if (!links) return fail(links.error());
+  Owned owned;
+  for (const auto& answer : *links) {
+    auto shim = describe_shim(answer);
+    if (!shim) return fail(shim.error());
+    if (auto status = read_routes(*shim, scope, owned); !status) return fail(status.error());
+    if (auto status = read_neighbours(*shim, scope, owned); !status) return fail(status.error());
+    shims_.insert_or_assign(shim->parent, ShimRef{shim->index, shim->name});
+    owned.shims.push_back(std::move(*shim));
+  }
+  return owned;
+}
+
+}  // namespace vmt

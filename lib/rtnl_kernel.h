@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The real kernel, over one rtnetlink socket and /proc/sys/net, in the caller's network namespace.
+#pragma once
+
+#include <map>
+
+#include "lib/kernel.h"
+#include "lib/rtnl_decode.h"
+#include "lib/rtnl_socket.h"
+
+namespace vmt {
+
+class RtnlKernel : public Kernel {
+ public:
+  static std::expected<RtnlKernel, Error> open();
+
+  std::expected<Parent, Error> parent(const IfName& name) override;
+  std::expected<Parent, Error> parent(unsigned index) override;
+  std::optional<unsigned> index_of(const IfName& name) override;
+  std::expected<std::vector<Child>, Error> children() override;
+  std::expected<std::optional<RouteView>, Error> route_to(const IpAddress& address) override;
+  std::expected<Owned, Error> owned(const Scope& scope) override;
+  Status apply(const Change& change) override;
+
+ private:
+  struct ShimRef {
+    unsigned index;
+    IfName name;
+  };
+
+  explicit RtnlKernel(RtnlSocket socket) : socket_(std::move(socket)) {}
+
+  std::expected<LinkAnswer, Error> link(const NlMsg& query, std::string_view what);
+  std::expected<std::vector<LinkAnswer>, Error> links_of_kind(const char* kind);
+  std::expected<std::vector<AddressAnswer>, Error> addresses(unsigned index, int family);
+  std::expected<std::vector<NeighbourAnswer>, Error> neighbours(const NlMsg& query);
+  std::expected<Parent, Error> describe_parent(const LinkAnswer& link);
+
+  std::expected<std::vector<LinkAnswer>, Error> shim_links(const Scope& scope);
+  std::expected<Shim, Error> describe_shim(const LinkAnswer& link);
+  Status read_routes(const Shim& shim, const Scope& scope, Owned& owned);
+  Status read_neighbours(const Shim& shim, const Scope& scope, Owned& owned);
+
+  Status create(const CreateShim& change);
+  Status finish(const FinishShim& change);
+  Status pin(const AddNeighbour& change);
+  std::string why_create_failed(const CreateShim& change, ErrorKind kind);
+
+  // The shim on a parent, as owned() or CreateShim saw it last.
+  std::expected<ShimRef, Error> shim_on(unsigned parent);
+
+  RtnlSocket socket_;
+  std::map<unsigned, ShimRef> shims_;  // by the parent's ifindex
+};
+
+}  // namespace vmt

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "lib/rtnl_request.h"
+
+#include <linux/if_link.h>
+#include <linux/neighbour.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+
+#include <new>
+
+namespace vmt::request {
+namespace {
+
+constexpr int kCreate = NLM_F_CREATE | NLM_F_EXCL;
+
+// A message being written. nla_put fails only when the message is full, which none of ours can be: 4 KiB for at most
+// a dozen small attributes.
+class Writer {
+ public:
+  template <typename Header>
+  Writer(int type, int flags, const Header& header) : message_(nlmsg_alloc_simple(type, NLM_F_REQUEST | flags)) {
+    if (!message_ || nlmsg_append(message_.get(), const_cast<Header*>(&header), sizeof header, NLMSG_ALIGNTO) < 0)
+      throw std::bad_alloc();
+  }
+
+  Writer& u8(int type, std::uint8_t value) { return raw(type, &value, sizeof value); }
+  Writer& u32(int type, std::uint32_t value) { return raw(type, &value, sizeof value); }
+  Writer& text(int type, std::string_view value) { return raw(type, std::string(value).c_str(), value.size() + 1); }
+  Writer& address(int type, const IpAddress& value) { return raw(type, value.bytes().data(), value.bytes().size()); }
+  Writer& mac(int type, const MacAddress& value) { return raw(type, value.bytes().data(), value.bytes().size()); }
+  Writer& raw(int type, const void* data, std::size_t size) {
+    if (nla_put(message_.get(), type, static_cast<int>(size), data) < 0) throw std::bad_alloc();
+    return *this;
+  }
+  template <typename Body>
+  Writer& nest(int type, Body body) {
+    nlattr* start = nla_nest_start(message_.get(), type);
+    if (start == nullptr) throw std::bad_alloc();
+    body(*this);
+    nla_nest_end(message_.get(), start);
+    return *this;
+  }
+  NlMsg take() { return std::move(message_); }
+
+ private:
+  NlMsg message_;
+};
+
+ifinfomsg link_header(unsigned index) {
+  ifinfomsg header{};
+  header.ifi_index = static_cast<int>(index);
+  return header;
+}
+
+rtmsg route_header(const IpAddress& address) {
+  rtmsg header{};
+  header.rtm_family = static_cast<unsigned char>(address.family());
+  header.rtm_dst_len = static_cast<unsigned char>(address.bits());
+  return header;
+}
+
+ndmsg neighbour_header(unsigned index, int family) {
+  ndmsg header{};
+  header.ndm_family = static_cast<unsigned char>(family);
+  header.ndm_ifindex = static_cast<int>(index);
+  return header;
+}
+
+Writer address_message(int type, int flags, unsigned index, const IpPrefix& address) {
+  ifaddrmsg header{};
+  header.ifa_family = static_cast<unsigned char>(address.address.family());
+  header.ifa_prefixlen = static_cast<unsigned char>(address.length);
+  // Duplicate detection would keep an IPv6 address from being a route's source for a second or two.
+  header.ifa_flags = IFA_F_NODAD;
+  header.ifa_index = index;
+  Writer writer(type, flags, header);
+  writer.address(IFA_LOCAL, address.address).address(IFA_ADDRESS, address.address);
+  // Without this, "192.168.1.60/24" on the shim would draw the whole LAN's traffic away from the parent.
+  writer.u32(IFA_FLAGS, IFA_F_NODAD | IFA_F_NOPREFIXROUTE);
+  return writer;
+}
+
+}  // namespace
+
+NlMsg link_by_name(const IfName& name) {
+  return Writer(RTM_GETLINK, 0, link_header(0)).text(IFLA_IFNAME, name.str()).u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS).take();
+}
+
+NlMsg link_by_index(unsigned index) {
+  return Writer(RTM_GETLINK, 0, link_header(index)).u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS).take();
+}
+
+NlMsg links_of_kind(const char* kind) {
+  return Writer(RTM_GETLINK, NLM_F_DUMP, link_header(0))
+      .u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS)
+      .nest(IFLA_LINKINFO, [&](Writer& info) { info.text(IFLA_INFO_KIND, kind); })
+      .take();
+}
+
+NlMsg new_shim(const CreateShim& shim) {
+  return Writer(RTM_NEWLINK, kCreate, link_header(0))
+      .text(IFLA_IFNAME, shim_name(shim.parent).str())
+      .u32(IFLA_LINK, shim.parent)
+      .mac(IFLA_ADDRESS, shim.mac)
+      .u32(IFLA_GROUP, kShimGroup)
+      .nest(IFLA_LINKINFO,
+            [](Writer& info) {
+              info.text(IFLA_INFO_KIND, "macvlan");
+              info.nest(IFLA_INFO_DATA, [](Writer& data) { data.u32(IFLA_MACVLAN_MODE, MACVLAN_MODE_BRIDGE); });
+            })
+      .take();
+}
+
+NlMsg finish_shim(unsigned index, ShimRole role) {
+  ifinfomsg header = link_header(index);
+  header.ifi_flags = IFF_UP;
+  header.ifi_change = IFF_UP;
+  return Writer(RTM_SETLINK, 0, header).text(IFLA_IFALIAS, alias_of(role)).take();
+}
+
+NlMsg delete_link(unsigned index) { return Writer(RTM_DELLINK, 0, link_header(index)).take(); }
+
+NlMsg addresses_on(unsigned index, int family) {
+  ifaddrmsg header{};
+  header.ifa_family = static_cast<unsigned char>(family);
+  header.ifa_index = index;
+  return Writer(RTM_GETADDR, NLM_F_DUMP, header).take();
+}
+
+NlMsg new_address(unsigned index, const IpPrefix& address) { return address_message(RTM_NEWADDR, kCreate, index, address).take(); }
+
+NlMsg delete_address(unsigned index, const IpPrefix& address) { return address_message(RTM_DELADDR, 0, index, address).take(); }
+
+NlMsg routes_on(unsigned index, int family) {
+  rtmsg header{};
+  header.rtm_family = static_cast<unsigned char>(family);
+  header.rtm_table = RT_TABLE_MAIN;
+  return Writer(RTM_GETROUTE, NLM_F_DUMP, header).u32(RTA_TABLE, RT_TABLE_MAIN).u32(RTA_OIF, index).take();
+}
+
+NlMsg route_to(const IpAddress& address) {
+  rtmsg header = route_header(address);
+  header.rtm_flags = RTM_F_FIB_MATCH;
+  return Writer(RTM_GETROUTE, 0, header).address(RTA_DST, address).take();
+}
+
+NlMsg new_route(unsigned shim, const AddRoute& route) {
+  rtmsg header = route_header(route.guest);
+  header.rtm_table = RT_TABLE_MAIN;
+  header.rtm_protocol = route.manual ? kManualProtocol : kGuestProtocol;
+  header.rtm_scope = RT_SCOPE_LINK;
+  header.rtm_type = RTN_UNICAST;
+  return Writer(RTM_NEWROUTE, kCreate, header)
+      .address(RTA_DST, route.guest)
+      .u32(RTA_OIF, shim)
+      .address(RTA_PREFSRC, route.source)
+      .take();
+}
+
+NlMsg delete_route(const DeleteRoute& route) {
+  rtmsg header = route_header(route.guest);
+  header.rtm_table = RT_TABLE_MAIN;
+  // With these two the kernel deletes this very route or none: a foreign one to the same address stays.
+  header.rtm_protocol = route.manual ? kManualProtocol : kGuestProtocol;
+  header.rtm_scope = RT_SCOPE_NOWHERE;
+  return Writer(RTM_DELROUTE, 0, header).address(RTA_DST, route.guest).u32(RTA_OIF, route.shim).take();
+}
+
+NlMsg neighbours_on(unsigned index, int family) {
+  return Writer(RTM_GETNEIGH, NLM_F_DUMP, neighbour_header(0, family)).u32(NDA_IFINDEX, index).take();
+}
+
+NlMsg proxies_on(unsigned index) {
+  ndmsg header = neighbour_header(0, AF_INET6);
+  header.ndm_flags = NTF_PROXY;
+  return Writer(RTM_GETNEIGH, NLM_F_DUMP, header).u32(NDA_IFINDEX, index).take();
+}
+
+NlMsg neighbour_at(unsigned index, const IpAddress& address) {
+  return Writer(RTM_GETNEIGH, 0, neighbour_header(index, address.family())).address(NDA_DST, address).take();
+}
+
+NlMsg new_neighbour(unsigned shim, const AddNeighbour& neighbour) {
+  ndmsg header = neighbour_header(shim, neighbour.guest.family());
+  header.ndm_state = NUD_PERMANENT;
+  return Writer(RTM_NEWNEIGH, kCreate, header)
+      .address(NDA_DST, neighbour.guest)
+      .mac(NDA_LLADDR, neighbour.mac)
+      .u8(NDA_PROTOCOL, kGuestProtocol)
+      .take();
+}
+
+NlMsg delete_neighbour(unsigned shim, const IpAddress& address) {
+  return Writer(RTM_DELNEIGH, 0, neighbour_header(shim, address.family())).address(NDA_DST, address).take();
+}
+
+NlMsg new_proxy(unsigned shim, const IpAddress& address) {
+  ndmsg header = neighbour_header(shim, address.family());
+  header.ndm_flags = NTF_PROXY;
+  return Writer(RTM_NEWNEIGH, kCreate, header).address(NDA_DST, address).u8(NDA_PROTOCOL, kGuestProtocol).take();
+}
+
+NlMsg delete_proxy(unsigned shim, const IpAddress& address) {
+  ndmsg header = neighbour_header(shim, address.family());
+  header.ndm_flags = NTF_PROXY;
+  return Writer(RTM_DELNEIGH, 0, header).address(NDA_DST, address).take();
+}
+
+}  // namespace vmt::request

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "lib/rtnl_socket.h"
+
+#include <fmt/format.h>
+#include <linux/netlink.h>
+#include <netlink/netlink.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <cstring>
+#include <new>
+#include <string>
+
+namespace vmt {
+namespace {
+
+// Large enough for any answer: the kernel's dumps come in pieces of at most 32 KiB.
+constexpr std::size_t kReceiveBuffer = 32 * 1024;
+
+struct Conversation {
+  const RtnlSocket::OnAnswer* on_answer = nullptr;
+  bool done = false;
+  int error = 0;  // positive errno out of the kernel's answer
+  std::string words;
+};
+
+// struct nlmsgerr is followed by the request (its header only when capped) and then by attributes.
+std::string extended_ack(const nlmsghdr* header, nlmsgerr* error) {
+  if (!(header->nlmsg_flags & NLM_F_ACK_TLVS)) return {};
+  std::size_t offset = sizeof(nlmsgerr);
+  if (!(header->nlmsg_flags & NLM_F_CAPPED)) offset += error->msg.nlmsg_len - sizeof(nlmsghdr);
+  const std::size_t size = header->nlmsg_len - NLMSG_HDRLEN;
+  if (offset >= size) return {};
+  auto* attributes = reinterpret_cast<nlattr*>(reinterpret_cast<char*>(error) + offset);
+  const nlattr* words = nla_find(attributes, static_cast<int>(size - offset), NLMSGERR_ATTR_MSG);
+  return words == nullptr ? std::string{} : std::string(static_cast<const char*>(nla_data(words)));
+}
+
+int on_valid(nl_msg* message, void* arg) {
+  const auto* conversation = static_cast<Conversation*>(arg);
+  if (*conversation->on_answer) (*conversation->on_answer)(nlmsg_hdr(message));
+  return NL_OK;
+}
+
+int on_error(sockaddr_nl*, nlmsgerr* error, void* arg) {
+  auto* conversation = static_cast<Conversation*>(arg);
+  // The one place where netlink's sign is turned round: nlmsgerr.error is a negative errno.
+  conversation->error = -error->error;
+  const auto* header = reinterpret_cast<const nlmsghdr*>(reinterpret_cast<const char*>(error) - NLMSG_HDRLEN);
+  conversation->words = extended_ack(header, error);
+  return NL_STOP;
+}
+
+int on_ack(nl_msg*, void* arg) {
+  static_cast<Conversation*>(arg)->done = true;
+  return NL_STOP;
+}
+
+// A dump that fails does so in the payload of NLMSG_DONE, which libnl 3.7 does not look at.
+int on_finish(nl_msg* message, void* arg) {
+  auto* conversation = static_cast<Conversation*>(arg);
+  conversation->done = true;
+  const nlmsghdr* header = nlmsg_hdr(message);
+  int code = 0;
+  if (header->nlmsg_len >= NLMSG_LENGTH(sizeof code)) std::memcpy(&code, NLMSG_DATA(header), sizeof code);
+  if (code < 0) conversation->error = -code;
+  return NL_STOP;
+}
+
+struct CallbackFree {
+  void operator()(nl_cb* callbacks) const { nl_cb_put(callbacks); }
+};
+using Callbacks = std::unique_ptr<nl_cb, CallbackFree>;
+
+Callbacks callbacks_for(Conversation& conversation) {
+  Callbacks callbacks(nl_cb_alloc(NL_CB_DEFAULT));
+  if (!callbacks) throw std::bad_alloc();
+  nl_cb_set(callbacks.get(), NL_CB_VALID, NL_CB_CUSTOM, on_valid, &conversation);
+  nl_cb_set(callbacks.get(), NL_CB_ACK, NL_CB_CUSTOM, on_ack, &conversation);
+  nl_cb_set(callbacks.get(), NL_CB_FINISH, NL_CB_CUSTOM, on_finish, &conversation);
+  nl_cb_err(callbacks.get(), NL_CB_CUSTOM, on_error, &conversation);
+  return callbacks;
+}
+
+}  // namespace
+
+std::expected<RtnlSocket, Error> RtnlSocket::open() {
+  std::unique_ptr<nl_sock, Free> socket(nl_socket_alloc());
+  if (!socket) return fail(errno_error(ENOMEM, "open rtnetlink socket"));
+  nl_socket_disable_msg_peek(socket.get());
+  nl_socket_set_msg_buf_size(socket.get(), kReceiveBuffer);
+  if (const int code = nl_connect(socket.get(), NETLINK_ROUTE); code < 0)
+    return fail(Error{ErrorKind::kFailed, fmt::format("open rtnetlink socket: {}", nl_geterror(code))});
+  const int on = 1;
+  for (const int option : {NETLINK_EXT_ACK, NETLINK_GET_STRICT_CHK})
+    if (setsockopt(nl_socket_get_fd(socket.get()), SOL_NETLINK, option, &on, sizeof on) < 0)
+      return fail(errno_error(errno, "open rtnetlink socket: set option"));
+  return RtnlSocket(std::move(socket));
+}
+
+Status RtnlSocket::request(const NlMsg& message, std::string_view operation, const OnAnswer& on_answer,
+                           const std::function<void()>& on_restart) {
+  const auto libnl_error = [&](int code) {
+    return fail(Error{ErrorKind::kFailed, fmt::format("{}: {}", operation, nl_geterror(code))});
+  };
+  for (int tries = 0; tries < kDumpTries; ++tries) {
+    if (tries > 0 && on_restart) on_restart();
+    nlmsg_hdr(message.get())->nlmsg_seq = NL_AUTO_SEQ;
+    if (const int code = nl_send_auto(socket_.get(), message.get()); code < 0) return libnl_error(code);
+    Conversation conversation;
+    conversation.on_answer = &on_answer;
+    const auto callbacks = callbacks_for(conversation);
+    int code = 0;
+    while (!conversation.done && conversation.error == 0 && code >= 0) code = nl_recvmsgs(socket_.get(), callbacks.get());
+    if (conversation.error != 0) {
+      Error error = errno_error(conversation.error, operation);
+      if (!conversation.words.empty()) error.message += fmt::format(" ({})", conversation.words);
+      return fail(std::move(error));
+    }
+    if (code == -NLE_DUMP_INTR) continue;
+    if (code < 0) return libnl_error(code);
+    return {};
+  }
+  return fail(Error{ErrorKind::kFailed, fmt::format("{}: the kernel's list kept changing while it was read", operation)});
+}
+
+}  // namespace vmt

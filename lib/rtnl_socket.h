@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// One rtnetlink socket: send a request, get its answers or its error.
+#pragma once
+
+#include <netlink/socket.h>
+
+#include <expected>
+#include <functional>
+#include <memory>
+#include <string_view>
+
+#include "lib/error.h"
+#include "lib/rtnl_request.h"
+
+namespace vmt {
+
+class RtnlSocket {
+ public:
+  // Strict dumps (the kernel filters, or says that it cannot) and extended acks (the kernel's own sentence).
+  static std::expected<RtnlSocket, Error> open();
+
+  using OnAnswer = std::function<void(nlmsghdr*)>;
+
+  // Waits for the acknowledgement or the end of the dump; on_answer sees each answer before. A dump that changed under
+  // the reader is started over, at most kDumpTries times: on_restart lets the caller forget what it had.
+  // Errors read "operation: the kernel's words".
+  Status request(const NlMsg& message, std::string_view operation, const OnAnswer& on_answer = {},
+                 const std::function<void()>& on_restart = {});
+
+ private:
+  static constexpr int kDumpTries = 8;
+
+  struct Free {
+    void operator()(nl_sock* socket) const { nl_socket_free(socket); }
+  };
+
+  explicit RtnlSocket(std::unique_ptr<nl_sock, Free> socket) : socket_(std::move(socket)) {}
+
+  std::unique_ptr<nl_sock, Free> socket_;
+};
+
+}  // namespace vmt

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// How objects of ours are told from everybody else's. The kernel is the only database; these tags are its keys.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "lib/if_name.h"
+#include "lib/mac_address.h"
+
+namespace vmt {
+
+// IFLA_GROUP of a shim. Set in the create request, so that no shim ever exists without it.
+// `ip link show group 1986884609` lists them. 0x766d0000 is "vm" in ASCII; the range up to 0x766dffff is ours.
+inline constexpr std::uint32_t kShimGroup = 0x766d7401;
+
+// rtm_protocol and NDA_PROTOCOL. 118 and 119 are in nobody's list (linux/rtnetlink.h, iproute2's rt_protos, FRR, BIRD).
+inline constexpr std::uint8_t kGuestProtocol = 118;   // belongs to a guest: a neighbour of ours names the MAC
+inline constexpr std::uint8_t kManualProtocol = 119;  // asked for with `virt-macvtap host up`
+
+// Who asked for a shim. Kept in IFLA_IFALIAS, which the kernel ignores in a create request (proven by
+// netns/rtnl_kernel_test): it is set last, by which a shim without one is known to be unfinished.
+enum class ShimRole { kUnfinished, kGuests, kManual };
+
+std::string_view alias_of(ShimRole role);
+ShimRole role_of_alias(std::string_view alias);
+
+// "vmt-7" on the parent with ifindex 7: found by one query, and a parent that is renamed keeps its shim.
+IfName shim_name(unsigned parent_index);
+// The parent's index out of a shim's name; nullopt for any other name.
+std::optional<unsigned> shim_parent(std::string_view name);
+
+// Locally administered, derived from the parent's MAC by a fixed hash: the same after every reboot, different on
+// each host of a LAN, and given in the create request so that udev's MACAddressPolicy leaves it alone.
+MacAddress shim_mac(const MacAddress& parent);
+
+}  // namespace vmt

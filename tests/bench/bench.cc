@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Whole-process times of several commands, interleaved: round by round, each command once, so that a slow moment of the
+// machine hits all of them alike. Prints one JSON object; scripts/bench makes the table.
+//
+//   bench ROUNDS FILE, where each line of FILE is: NAME <tab> BEFORE <tab> STDIN <tab> COMMAND
+// BEFORE is a shell command run untimed before each round ("-" for none), STDIN a file ("-" for /dev/null), COMMAND is split at
+// blanks and started without a shell.
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <fstream>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "lib/fd.h"
+
+namespace {
+
+struct Entry {
+  std::string name, before, input;
+  std::vector<std::string> command;
+  std::vector<double> microseconds;
+};
+
+std::vector<Entry> read_entries(const char* path) {
+  std::vector<Entry> entries;
+  std::ifstream file(path);
+  for (std::string line; std::getline(file, line);) {
+    std::istringstream fields(line);
+    Entry entry;
+    std::string command;
+    std::getline(fields, entry.name, '\t');
+    std::getline(fields, entry.before, '\t');
+    std::getline(fields, entry.input, '\t');
+    std::getline(fields, command, '\t');
+    std::istringstream words(command);
+    for (std::string word; words >> word;) entry.command.push_back(word);
+    entries.push_back(std::move(entry));
+  }
+  return entries;
+}
+
+// From just before the spawn until the exit status is there; vfork-like, so the bench's own size does not count.
+double time_once(const Entry& entry) {
+  std::vector<char*> argv;
+  for (const auto& word : entry.command) argv.push_back(const_cast<char*>(word.c_str()));
+  argv.push_back(nullptr);
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  const char* input = entry.input == "-" ? "/dev/null" : entry.input.c_str();
+  posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, input, O_RDONLY, 0);
+  const auto start = std::chrono::steady_clock::now();
+  pid_t child = 0;
+  int status = 0;
+  if (posix_spawnp(&child, argv[0], &actions, nullptr, argv.data(), environ) != 0 || waitpid(child, &status, 0) != child) {
+    std::cerr << "bench: cannot run " << argv[0] << '\n';
+    std::exit(1);
+  }
+  const auto end = std::chrono::steady_clock::now();
+  posix_spawn_file_actions_destroy(&actions);
+  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+    std::cerr << "bench: " << entry.name << " failed\n";
+    std::exit(1);
+  }
+  return std::chrono::duration<double, std::micro>(end - start).count();
+}
+
+double quantile(std::vector<double> values, double q) {
+  std::ranges::sort(values);
+  return values[static_cast<std::size_t>(q * static_cast<double>(values.size() - 1))];
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 3) {
+    std::cerr << "usage: bench ROUNDS FILE\n";
+    return 2;
+  }
+  const int rounds = std::atoi(argv[1]);
+  auto entries = read_entries(argv[2]);
+  for (int round = -1; round < rounds; ++round)  // round -1 warms up and does not count
+    for (auto& entry : entries) {
+      if (entry.before != "-" && std::system(entry.before.c_str()) != 0) {
+        std::cerr << "bench: " << entry.name << ": set-up failed\n";
+        return 1;
+      }
+      const double time = time_once(entry);
+      if (round >= 0) entry.microseconds.push_back(time);
+    }
+  auto result = nlohmann::ordered_json::object();
+  for (const auto& entry : entries)
+    result[entry.name] = {{"median_us", quantile(entry.microseconds, 0.5)},
+                          {"p10_us", quantile(entry.microseconds, 0.1)},
+                          {"p90_us", quantile(entry.microseconds, 0.9)},
+                          {"rounds", rounds}};
+  std::cout << result.dump(2) << '\n';
+}

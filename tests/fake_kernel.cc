@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "tests/fake_kernel.h"
+
+#include <algorithm>
+#include <cerrno>
+
+#include "lib/algorithm.h"
+
+namespace vmt {
+namespace {
+
+Status failed(int error_number, const Change& change) { return fail(errno_error(error_number, describe(change))); }
+
+template <typename Container, typename Predicate>
+Status erase_one(Container& container, const Change& change, Predicate predicate) {
+  if (std::erase_if(container, predicate) == 0) return failed(ENOENT, change);
+  return {};
+}
+
+}  // namespace
+
+unsigned FakeKernel::add_parent(const char* name, const char* mac, std::vector<const char*> addresses, const char* gateway) {
+  Parent parent{.index = next_index_++, .name = *IfName::parse(name), .mac = *MacAddress::parse(mac), .up = true, .carrier = true,
+                .addresses = {}, .gateways = {}};
+  for (const char* address : addresses) parent.addresses.push_back({*IpPrefix::parse(address), true});
+  if (gateway != nullptr) parent.gateways.push_back(*IpAddress::parse(gateway));
+  parents_.push_back(parent);
+  return parent.index;
+}
+
+unsigned FakeKernel::add_child(unsigned parent, const char* name, const char* mac, MacvlanMode mode, bool macvtap) {
+  children_.push_back({.index = next_index_++, .name = *IfName::parse(name), .parent = parent, .mac = *MacAddress::parse(mac), .mode = mode,
+                       .macvtap = macvtap, .up = true});
+  return children_.back().index;
+}
+
+void FakeKernel::remove_link(unsigned index) {
+  std::erase_if(parents_, [&](const Parent& p) { return p.index == index; });
+  std::erase_if(children_, [&](const Child& c) { return c.index == index || c.parent == index; });
+  const auto shims = owned_.shims;
+  for (const auto& shim : shims)
+    if (shim.index == index || shim.parent == index) {
+      std::erase_if(owned_.shims, [&](const Shim& s) { return s.index == shim.index; });
+      std::erase_if(owned_.routes, [&](const GuestRoute& r) { return r.shim == shim.index; });
+      std::erase_if(owned_.neighbours, [&](const GuestNeighbour& n) { return n.shim == shim.index; });
+    }
+}
+
+void FakeKernel::add_foreign_route(const char* destination, unsigned device) {
+  foreign_routes_.emplace(*IpAddress::parse(destination), device);
+}
+
+void FakeKernel::add_foreign_link(const char* name) { foreign_links_.insert(name); }
+
+std::expected<Parent, Error> FakeKernel::parent(const IfName& name) {
+  const auto it = std::ranges::find(parents_, name, &Parent::name);
+  if (it == parents_.end()) return fail(errno_error(ENODEV, "look up parent " + name.str()));
+  return *it;
+}
+
+std::expected<Parent, Error> FakeKernel::parent(unsigned index) {
+  const auto it = std::ranges::find(parents_, index, &Parent::index);
+  if (it == parents_.end()) return fail(errno_error(ENODEV, "look up parent"));
+  return *it;
+}
+
+std::optional<unsigned> FakeKernel::index_of(const IfName& name) {
+  const auto found = parent(name);
+  return found ? std::optional(found->index) : std::nullopt;
+}
+
+std::expected<std::vector<Child>, Error> FakeKernel::children() {
+  auto all = children_;
+  for (const auto& shim : owned_.shims)
+    all.push_back({.index = shim.index, .name = shim.name, .parent = shim.parent, .mac = shim.mac, .mode = MacvlanMode::kBridge,
+                   .macvtap = false, .up = shim.configured});
+  return all;
+}
+
+std::expected<std::optional<RouteView>, Error> FakeKernel::route_to(const IpAddress& address) {
+  for (const auto& parent : parents_)
+    for (const auto& own : parent.addresses)
+      if (own.prefix.address == address)
+        return RouteView{.destination = {address, address.bits()}, .device = 1, .protocol = 2, .source = {}, .local = true};
+  for (const auto& route : owned_.routes)
+    if (route.guest == address)
+      return RouteView{.destination = {address, address.bits()}, .device = route.shim,
+                       .protocol = route.manual ? kManualProtocol : kGuestProtocol, .source = route.source, .local = false};
+  if (const auto it = foreign_routes_.find(address); it != foreign_routes_.end())
+    return RouteView{.destination = {address, address.bits()}, .device = it->second, .protocol = 3, .source = {}, .local = false};
+  for (const auto& parent : parents_)
+    for (const auto& own : parent.addresses)
+      if (own.prefix.contains(address))
+        return RouteView{.destination = own.prefix, .device = parent.index, .protocol = 2, .source = own.prefix.address, .local = false};
+  return std::nullopt;
+}
+
+std::expected<Owned, Error> FakeKernel::owned(const Scope& scope) {
+  Owned result;
+  for (const auto& shim : owned_.shims)
+    if (!scope.parents || contains(*scope.parents, shim.parent)) result.shims.push_back(shim);
+  const auto in_scope = [&](const auto& object) {
+    return contains(result.shims, object.shim, &Shim::index) && (!scope.addresses || contains(*scope.addresses, object.guest));
+  };
+  std::ranges::copy_if(owned_.routes, std::back_inserter(result.routes), in_scope);
+  std::ranges::copy_if(owned_.neighbours, std::back_inserter(result.neighbours), in_scope);
+  return result;
+}
+
+Shim* FakeKernel::shim_on(unsigned parent) {
+  const auto it = std::ranges::find(owned_.shims, parent, &Shim::parent);
+  return it == owned_.shims.end() ? nullptr : &*it;
+}
+
+Status FakeKernel::add(const CreateShim& change) {
+  if (!parent(change.parent)) return failed(ENODEV, change);
+  if (shim_on(change.parent) != nullptr || foreign_links_.contains(shim_name(change.parent).str())) return failed(EEXIST, change);
+  for (const auto& child : children_)
+    if (child.parent == change.parent && child.mode == MacvlanMode::kPassthru) return failed(EINVAL, change);
+  owned_.shims.push_back({.index = next_index_++, .name = shim_name(change.parent), .parent = change.parent, .mac = change.mac,
+                          .addresses = {}, .proxied = {}});
+  return {};
+}
+
+Status FakeKernel::add(const AddNeighbour& change) {
+  const Shim* shim = shim_on(change.parent);
+  if (shim == nullptr) return failed(ENODEV, change);
+  for (const auto& neighbour : owned_.neighbours)
+    if (neighbour.shim == shim->index && neighbour.guest == change.guest) return failed(EEXIST, change);
+  owned_.neighbours.push_back({change.guest, shim->index, change.mac});
+  return {};
+}
+
+Status FakeKernel::add(const AddRoute& change) {
+  const Shim* shim = shim_on(change.parent);
+  if (shim == nullptr) return failed(ENODEV, change);
+  if (!shim->configured) return failed(ENETDOWN, change);
+  for (const auto& route : owned_.routes)
+    if (route.guest == change.guest) return failed(EEXIST, change);
+  if (foreign_routes_.contains(change.guest)) return failed(EEXIST, change);
+  owned_.routes.push_back({change.guest, shim->index, change.source, change.manual});
+  return {};
+}
+
+// One overload a change.
+struct FakeKernel::Applier {
+  FakeKernel& self;
+  const Change& change;
+
+  Status operator()(const CreateShim& c) const { return self.add(c); }
+  Status operator()(const AddNeighbour& c) const { return self.add(c); }
+  Status operator()(const AddRoute& c) const { return self.add(c); }
+  Status operator()(const FinishShim& c) const {
+    Shim* shim = self.shim_on(c.parent);
+    if (shim == nullptr) return failed(ENODEV, change);
+    shim->configured = true;
+    shim->role = c.role;
+    return {};
+  }
+  Status operator()(const DeleteShim& c) const {
+    if (!contains(self.owned_.shims, c.index, &Shim::index)) return failed(ENODEV, change);
+    self.remove_link(c.index);
+    return {};
+  }
+  Status operator()(const AddAddress& c) const { return insert(&Shim::addresses, c.parent, c.address); }
+  Status operator()(const DeleteAddress& c) const { return erase(&Shim::addresses, c.parent, c.address); }
+  Status operator()(const AddProxy& c) const {
+    Shim* shim = self.shim_on(c.parent);
+    if (shim == nullptr) return failed(ENODEV, change);
+    if (!contains(shim->proxied, c.address)) shim->proxied.push_back(c.address);
+    return {};
+  }
+  Status operator()(const DeleteProxy& c) const { return erase(&Shim::proxied, c.parent, c.address); }
+  Status operator()(const DeleteNeighbour& c) const {
+    return erase_one(self.owned_.neighbours, change,
+                     [&](const GuestNeighbour& n) { return n.shim == c.shim && n.guest == c.guest; });
+  }
+  Status operator()(const DeleteRoute& c) const {
+    return erase_one(self.owned_.routes, change,
+                     [&](const GuestRoute& r) { return r.shim == c.shim && r.guest == c.guest && r.manual == c.manual; });
+  }
+
+  template <typename T>
+  Status insert(std::vector<T> Shim::* list, unsigned parent, const T& value) const {
+    Shim* shim = self.shim_on(parent);
+    if (shim == nullptr) return failed(ENODEV, change);
+    if (contains(shim->*list, value)) return failed(EEXIST, change);
+    (shim->*list).push_back(value);
+    return {};
+  }
+  template <typename T>
+  Status erase(std::vector<T> Shim::* list, unsigned parent, const T& value) const {
+    Shim* shim = self.shim_on(parent);
+    if (shim == nullptr) return failed(ENODEV, change);
+    return erase_one(shim->*list, change, [&](const T& other) { return other == value; });
+  }
+};
+
+Status FakeKernel::apply(const Change& change) { return std::visit(Applier{*this, change}, change); }
+
+}  // namespace vmt

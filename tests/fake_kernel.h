@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The honest fake: a host in memory that behaves as the kernel does where plans can tell, cascades and refusals included.
+// netns/kernel_contract_test.cc runs one suite on it and on the real kernel, so that it cannot drift.
+#pragma once
+
+#include <map>
+#include <set>
+#include <vector>
+
+#include "lib/kernel.h"
+
+namespace vmt {
+
+class FakeKernel : public Kernel {
+ public:
+  // ---- the host, set up by tests ----
+  unsigned add_parent(const char* name, const char* mac, std::vector<const char*> addresses, const char* gateway = nullptr);
+  unsigned add_child(unsigned parent, const char* name, const char* mac, MacvlanMode mode, bool macvtap = true);
+  void remove_link(unsigned index);
+  void add_foreign_route(const char* destination, unsigned device);
+  void add_foreign_link(const char* name);
+
+  // ---- Kernel ----
+  std::expected<Parent, Error> parent(const IfName& name) override;
+  std::expected<Parent, Error> parent(unsigned index) override;
+  std::optional<unsigned> index_of(const IfName& name) override;
+  std::expected<std::vector<Child>, Error> children() override;
+  std::expected<std::optional<RouteView>, Error> route_to(const IpAddress& address) override;
+  std::expected<Owned, Error> owned(const Scope& scope) override;
+  Status apply(const Change& change) override;
+
+ private:
+  struct Applier;
+
+  Shim* shim_on(unsigned parent);
+  Status add(const CreateShim& change);
+  Status add(const AddNeighbour& change);
+  Status add(const AddRoute& change);
+
+  unsigned next_index_ = 2;
+  std::vector<Parent> parents_;
+  std::vector<Child> children_;
+  Owned owned_;
+  std::map<IpAddress, unsigned> foreign_routes_;
+  std::set<std::string> foreign_links_;
+};
+
+}  // namespace vmt

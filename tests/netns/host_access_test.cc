@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Host access as packets see it: a host, a LAN peer and guests in namespaces, over the real kernel.
+#include "lib/host_access.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "lib/rtnl_kernel.h"
+#include "tests/netns/namespace.h"
+
+namespace vmt {
+namespace {
+
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+IpAddress ip(const char* text) { return *IpAddress::parse(text); }
+
+Guest guest(const char* name, const char* mac, std::vector<IpAddress> addresses, const char* parent = "eth0") {
+  return {.name = name, .uuid = {}, .id = 1,
+          .nics = {{.mac = *MacAddress::parse(mac), .source = DirectSource{*IfName::parse(parent), MacvlanMode::kBridge, ""},
+                    .target = {}, .model = {}}},
+          .given = {{*MacAddress::parse(mac), std::move(addresses)}}};
+}
+
+class HostAccessTest : public NamespaceTest {
+ protected:
+  void SetUp() override {
+    NamespaceTest::SetUp();
+    if (IsSkipped() || HasFatalFailure()) return;
+    add_lan();
+    add_guest("web", "52:54:00:12:34:56", "192.0.2.61", "2001:db8:1::61");
+    add_guest("db", "52:54:00:12:34:57", "192.0.2.62", "2001:db8:1::62");
+    kernel_ = std::make_unique<RtnlKernel>(std::move(*RtnlKernel::open()));
+  }
+
+  void run(const PlanResult& planned) {
+    ASSERT_TRUE(planned) << planned.error().message;
+    EXPECT_THAT(planned->notes, IsEmpty());
+    for (const auto& error : apply_all(*kernel_, planned->changes)) ADD_FAILURE() << error.message;
+  }
+  void start(const Guest& g) { run(plan_start(*kernel_, g, config_)); }
+  void stop(const Guest& g) { run(plan_stop(*kernel_, g)); }
+
+  // "" is the host itself.
+  static bool reaches(const std::string& from, const std::string& to) {
+    const std::string in = from.empty() ? "" : "ip netns exec " + from + " ";
+    return status_of(in + "ping -c 1 -W 1 " + to + " >/dev/null 2>&1") == 0;
+  }
+  // The MACs that answer the LAN peer for the host's addresses, one a line, doubles kept.
+  static std::string lan_view() {
+    return output_of(
+        "ip netns exec peer arping -c 1 -W 0.3 -w 1 -i eth0 192.0.2.10 | grep -o 'from [^ ]*';"
+        "ip -n peer neigh flush dev eth0; ip netns exec peer ping -c 1 -W 1 2001:db8:1::10 >/dev/null;"
+        "ip netns exec peer ping -c 1 -W 1 192.0.2.10 >/dev/null; ip -n peer neigh show to 2001:db8:1::10 | grep -o 'lladdr [^ ]*';"
+        "ip -n peer neigh show to 192.0.2.10 | grep -o 'lladdr [^ ]*'");
+  }
+
+  Guest web_ = guest("web", "52:54:00:12:34:56", {ip("192.0.2.61"), ip("2001:db8:1::61")});
+  Guest db_ = guest("db", "52:54:00:12:34:57", {ip("192.0.2.62"), ip("2001:db8:1::62")});
+  Config config_;
+  std::unique_ptr<RtnlKernel> kernel_;
+};
+
+TEST_F(HostAccessTest, HostAndGuestsTalkBothWaysAndTheLanSeesNoDifference) {
+  const std::string before = network_state();
+  const std::string view = lan_view();
+  EXPECT_EQ(view, "from 52:54:00:ee:00:10\nlladdr 52:54:00:ee:00:10\nlladdr 52:54:00:ee:00:10\n");
+  EXPECT_TRUE(reaches("peer", "192.0.2.61"));
+  EXPECT_FALSE(reaches("", "192.0.2.61"));
+  EXPECT_FALSE(reaches("web", "2001:db8:1::10"));
+  start(web_);
+  start(db_);
+  for (const char* address : {"192.0.2.61", "2001:db8:1::61", "192.0.2.62", "2001:db8:1::62"}) EXPECT_TRUE(reaches("", address)) << address;
+  for (const char* name : {"web", "db", "peer"})
+    for (const char* address : {"192.0.2.10", "2001:db8:1::10"}) EXPECT_TRUE(reaches(name, address)) << name << " " << address;
+  EXPECT_TRUE(reaches("web", "192.0.2.62"));
+  EXPECT_TRUE(reaches("web", "2001:db8:1::1"));
+  EXPECT_TRUE(reaches("peer", "2001:db8:1::61"));
+  EXPECT_EQ(lan_view(), view);
+  stop(web_);
+  EXPECT_FALSE(reaches("", "192.0.2.61"));
+  EXPECT_TRUE(reaches("", "192.0.2.62"));
+  EXPECT_EQ(lan_view(), view);
+  stop(db_);
+  EXPECT_EQ(network_state(), before);
+}
+
+TEST_F(HostAccessTest, TheHostSpeaksFromItsUsualAddress) {
+  start(web_);
+  EXPECT_THAT(output_of("ip route get 192.0.2.61"), HasSubstr("src 192.0.2.10"));
+  EXPECT_THAT(output_of("ip route get 2001:db8:1::61"), HasSubstr("src 2001:db8:1::10"));
+  EXPECT_THAT(output_of("ip addr show dev vmt-$(cat /sys/class/net/eth0/ifindex) scope global"), IsEmpty());
+}
+
+TEST_F(HostAccessTest, ANumberedShimIsReachedAtItsAddressAndOnlyGuestsSeeItsMac) {
+  config_.parents[*IfName::parse("eth0")].addresses = {*IpPrefix::parse("192.0.2.60/32"), *IpPrefix::parse("2001:db8:1::60")};
+  const std::string before = network_state();
+  const std::string view = lan_view();
+  start(web_);
+  for (const char* address : {"192.0.2.60", "2001:db8:1::60"}) EXPECT_TRUE(reaches("web", address)) << address;
+  EXPECT_TRUE(reaches("", "192.0.2.61"));
+  EXPECT_TRUE(reaches("", "2001:db8:1::61"));
+  EXPECT_THAT(output_of("ip route get 192.0.2.61"), HasSubstr("src 192.0.2.60"));
+  EXPECT_EQ(lan_view(), view);
+  stop(web_);
+  EXPECT_EQ(network_state(), before);
+}
+
+TEST_F(HostAccessTest, AManualShimNeedsNoLibvirtAndGoesAway) {
+  const std::string before = network_state();
+  const ManualRequest request{*IfName::parse("eth0"), {ip("192.0.2.61"), ip("2001:db8:1::62")}, {}};
+  run(plan_host_up(*kernel_, request));
+  EXPECT_TRUE(reaches("", "192.0.2.61"));
+  EXPECT_TRUE(reaches("db", "2001:db8:1::10"));
+  run(plan_host_down(*kernel_, {request.parent, {}, {}}));
+  EXPECT_EQ(network_state(), before);
+}
+
+TEST_F(HostAccessTest, AManualRouteGivesWayToNobodyAndAGuestTakesOverTheResolvedNeighbour) {
+  run(plan_host_up(*kernel_, {*IfName::parse("eth0"), {ip("192.0.2.61")}, {}}));
+  EXPECT_TRUE(reaches("", "192.0.2.61"));  // leaves a neighbour that the kernel resolved by itself
+  run(plan_host_down(*kernel_, {*IfName::parse("eth0"), {ip("192.0.2.61")}, {}}));
+  start(web_);
+  EXPECT_TRUE(reaches("", "192.0.2.61"));
+  EXPECT_THAT(output_of("ip neigh show 192.0.2.61"), HasSubstr("PERMANENT"));
+}
+
+TEST_F(HostAccessTest, ARenamedParentAndARenamedShimAreFoundAgain) {
+  const std::string before = network_state();
+  start(web_);
+  sh("ip link set eth0 down && ip link set eth0 name lan0 && ip link set lan0 up && ip link property add dev lan0 altname uplink");
+  sh("ip link set vmt-$(cat /sys/class/net/lan0/ifindex) name other0");
+  Guest renamed = guest("db", "52:54:00:12:34:57", {ip("192.0.2.62")}, "lan0");
+  start(renamed);
+  EXPECT_TRUE(reaches("", "192.0.2.62"));
+  EXPECT_EQ(kernel_->owned({})->shims.size(), 1U);
+  stop(renamed);
+  Guest forgotten = web_;
+  forgotten.nics[0].source = NetworkSource{"lan", ""};
+  stop(forgotten);
+  EXPECT_THAT(kernel_->owned({})->shims, IsEmpty());
+}
+
+TEST_F(HostAccessTest, AMeddledWithShimIsRepaired) {
+  start(web_);
+  const std::string shim = shim_name(*kernel_->index_of(*IfName::parse("eth0"))).str();
+  for (const std::string& meddling : {"echo 0 >/proc/sys/net/ipv4/conf/" + shim + "/arp_filter", "echo 0 >/proc/sys/net/ipv6/conf/" + shim + "/proxy_ndp",
+                                      "echo 0 >/proc/sys/net/ipv6/conf/" + shim + "/forwarding", "ip link set " + shim + " down",
+                                      "ip route flush proto 118", "ip neigh flush nud permanent dev " + shim,
+                                      "ip link set " + shim + " alias ''"}) {
+    sh(meddling);
+    start(web_);
+    EXPECT_TRUE(plan_start(*kernel_, web_, config_)->changes.empty()) << meddling;
+    EXPECT_TRUE(reaches("", "192.0.2.61")) << meddling;
+    EXPECT_TRUE(reaches("web", "2001:db8:1::10")) << meddling;
+  }
+}
+
+TEST_F(HostAccessTest, ErrorsNameTheObjectAndTheCure) {
+  const auto error_of = [&](const std::string& set_up, const char* parent) {
+    sh(set_up);
+    const auto planned = plan_start(*kernel_, guest("x", "52:54:00:12:34:58", {}, parent), config_);
+    EXPECT_TRUE(planned) << planned.error().message;
+    if (!planned) return planned.error().message;
+    const auto errors = apply_all(*kernel_, planned->changes);
+    if (errors.size() == 1) return errors[0].message;
+    return planned->notes.empty() ? std::string("nothing went wrong") : planned->notes[0];
+  };
+  EXPECT_THAT(error_of("ip link add br0 type bridge && ip link add v0 type veth peer name v1 && ip link set v0 master br0", "v0"),
+              testing::AllOf(HasSubstr("create shim"), HasSubstr("on v0"), HasSubstr("busy"), HasSubstr("v0 is a port of bridge br0; use br0")));
+  EXPECT_THAT(error_of("ip link add p0 type veth peer name p1 && ip link add link p0 name tap0 type macvtap mode passthru", "p0"),
+              HasSubstr("tap0 is in passthru mode and has p0 for itself"));
+  EXPECT_THAT(error_of("ip link add d0 type veth peer name d1", "d0"), HasSubstr("parent d0 is down"));
+  EXPECT_THAT(error_of("true", "lo"), HasSubstr("parent lo: not an Ethernet link"));
+  EXPECT_THAT(error_of("true", "nosuch0"), HasSubstr("look up parent nosuch0: No such device"));
+  EXPECT_THAT(error_of("ip link add f0 type veth peer name f1 && ip link set f0 up && "
+                       "ip link add vmt-$(cat /sys/class/net/f0/ifindex) type veth peer name f2", "f0"),
+              HasSubstr("exists that is not ours"));
+}
+
+}  // namespace
+}  // namespace vmt

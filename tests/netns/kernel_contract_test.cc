@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// One contract, two kernels: the real one in a private namespace and the fake that the unit tests decide with.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+
+#include "lib/rtnl_kernel.h"
+#include "tests/fake_kernel.h"
+#include "tests/netns/namespace.h"
+
+namespace vmt {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+using testing::SizeIs;
+
+IpAddress ip(const char* text) { return *IpAddress::parse(text); }
+const MacAddress kMac = *MacAddress::parse("52:54:00:12:34:56");
+const MacAddress kShimMac = shim_mac(*MacAddress::parse("52:54:00:ee:00:10"));
+const IfName kEth0 = *IfName::parse("eth0");
+
+enum class Which { kFake, kReal };
+
+class KernelContractTest : public NamespaceTest, public testing::WithParamInterface<Which> {
+ protected:
+  void SetUp() override {
+    if (GetParam() == Which::kFake) {
+      auto fake = std::make_unique<FakeKernel>();
+      fake->add_parent("eth0", "52:54:00:ee:00:10", {"192.0.2.10/24", "2001:db8:1::10/64"}, "192.0.2.1");
+      fake->add_child(fake->parent(kEth0)->index, "macvtap0", kMac.str().c_str(), MacvlanMode::kBridge);
+      fake->add_foreign_route("192.0.2.99", fake->parent(kEth0)->index);
+      fake_ = fake.get();
+      kernel_ = std::move(fake);
+    } else {
+      NamespaceTest::SetUp();
+      if (IsSkipped() || HasFatalFailure()) return;
+      add_lan();
+      sh("ip -6 route del default");
+      sh("ip link add link eth0 name macvtap0 address " + kMac.str() + " type macvtap mode bridge && ip link set macvtap0 up");
+      sh("ip route add 192.0.2.99 dev eth0");
+      auto real = RtnlKernel::open();
+      ASSERT_TRUE(real) << real.error().message;
+      kernel_ = std::make_unique<RtnlKernel>(std::move(*real));
+    }
+    parent_ = kernel_->parent(kEth0)->index;
+  }
+
+  void remove_link(const char* name, unsigned index) {
+    if (fake_ != nullptr)
+      fake_->remove_link(index);
+    else
+      sh(std::string("ip link del ") + name);
+  }
+
+  void make_shim() {
+    ASSERT_TRUE(kernel_->apply(CreateShim{parent_, kEth0, kShimMac}));
+    ASSERT_TRUE(kernel_->apply(FinishShim{parent_, ShimRole::kGuests}));
+  }
+  void add_web() {
+    ASSERT_TRUE(kernel_->apply(AddNeighbour{parent_, ip("192.0.2.61"), kMac}));
+    ASSERT_TRUE(kernel_->apply(AddNeighbour{parent_, ip("2001:db8:1::61"), kMac}));
+    ASSERT_TRUE(kernel_->apply(AddRoute{parent_, ip("192.0.2.61"), ip("192.0.2.10"), false}));
+    ASSERT_TRUE(kernel_->apply(AddRoute{parent_, ip("2001:db8:1::61"), ip("2001:db8:1::10"), false}));
+  }
+  Owned owned(const Scope& scope = {}) {
+    auto found = kernel_->owned(scope);
+    EXPECT_TRUE(found) << found.error().message;
+    return found.value_or(Owned{});
+  }
+
+  std::unique_ptr<Kernel> kernel_;
+  FakeKernel* fake_ = nullptr;
+  unsigned parent_ = 0;
+};
+
+TEST_P(KernelContractTest, DescribesAParentByNameAndIndex) {
+  for (const auto& parent : {kernel_->parent(kEth0), kernel_->parent(parent_)}) {
+    ASSERT_TRUE(parent);
+    EXPECT_EQ(parent->name, kEth0);
+    EXPECT_EQ(parent->mac.str(), "52:54:00:ee:00:10");
+    EXPECT_TRUE(parent->up);
+    EXPECT_TRUE(parent->carrier);
+    ASSERT_THAT(parent->addresses, SizeIs(2));
+    EXPECT_EQ(parent->addresses[0].prefix.str(), "192.0.2.10/24");
+    EXPECT_EQ(parent->addresses[1].prefix.str(), "2001:db8:1::10/64");
+    EXPECT_TRUE(parent->addresses[1].preferred);
+    EXPECT_THAT(parent->gateways, ElementsAre(ip("192.0.2.1")));
+  }
+  EXPECT_EQ(kernel_->index_of(kEth0), parent_);
+}
+
+TEST_P(KernelContractTest, AMissingParentIsNotFound) {
+  const auto missing = kernel_->parent(*IfName::parse("eth9"));
+  ASSERT_FALSE(missing);
+  EXPECT_EQ(missing.error().kind, ErrorKind::kNotFound);
+  EXPECT_THAT(missing.error().message, testing::HasSubstr("eth9"));
+  EXPECT_FALSE(kernel_->index_of(*IfName::parse("eth9")));
+}
+
+TEST_P(KernelContractTest, SeesChildrenOfOthers) {
+  const auto children = kernel_->children();
+  ASSERT_TRUE(children);
+  ASSERT_THAT(*children, SizeIs(1));
+  EXPECT_EQ((*children)[0].mac, kMac);
+  EXPECT_EQ((*children)[0].parent, parent_);
+  EXPECT_EQ((*children)[0].mode, MacvlanMode::kBridge);
+  EXPECT_TRUE((*children)[0].macvtap);
+  EXPECT_TRUE((*children)[0].up);
+}
+
+TEST_P(KernelContractTest, RoutesTellTheHostsOwnAddressFromTheLansAndFromNone) {
+  EXPECT_TRUE((*kernel_->route_to(ip("192.0.2.10")))->local);
+  EXPECT_TRUE((*kernel_->route_to(ip("2001:db8:1::10")))->local);
+  EXPECT_FALSE((*kernel_->route_to(ip("192.0.2.61")))->local);
+  EXPECT_EQ((*kernel_->route_to(ip("2001:db8:1::61")))->device, parent_);
+  const auto none = kernel_->route_to(ip("2001:db8:ffff::1"));
+  ASSERT_TRUE(none);
+  EXPECT_FALSE(none->has_value());
+}
+
+TEST_P(KernelContractTest, AShimIsUnfinishedUntilItIsFinished) {
+  ASSERT_TRUE(kernel_->apply(CreateShim{parent_, kEth0, kShimMac}));
+  ASSERT_THAT(owned().shims, SizeIs(1));
+  EXPECT_EQ(owned().shims[0].role, ShimRole::kUnfinished);
+  EXPECT_FALSE(owned().shims[0].configured);
+  ASSERT_TRUE(kernel_->apply(FinishShim{parent_, ShimRole::kGuests}));
+  const Shim shim = owned().shims.at(0);
+  EXPECT_EQ(shim.name, shim_name(parent_));
+  EXPECT_EQ(shim.parent, parent_);
+  EXPECT_EQ(shim.mac, kShimMac);
+  EXPECT_EQ(shim.role, ShimRole::kGuests);
+  EXPECT_TRUE(shim.configured);
+  EXPECT_THAT(*kernel_->children(), SizeIs(2));
+}
+
+TEST_P(KernelContractTest, ASecondShimOnAParentIsRefused) {
+  make_shim();
+  const auto again = kernel_->apply(CreateShim{parent_, kEth0, kShimMac});
+  ASSERT_FALSE(again);
+  EXPECT_EQ(again.error().kind, ErrorKind::kExists);
+  EXPECT_THAT(owned().shims, SizeIs(1));
+}
+
+TEST_P(KernelContractTest, ARouteNeedsAShimThatIsUp) {
+  EXPECT_FALSE(kernel_->apply(AddRoute{parent_, ip("192.0.2.61"), ip("192.0.2.10"), false}));
+  ASSERT_TRUE(kernel_->apply(CreateShim{parent_, kEth0, kShimMac}));
+  EXPECT_FALSE(kernel_->apply(AddRoute{parent_, ip("192.0.2.61"), ip("192.0.2.10"), false}));
+  EXPECT_THAT(owned().routes, IsEmpty());
+}
+
+TEST_P(KernelContractTest, WhatIsAddedIsOwnedAndInScope) {
+  make_shim();
+  add_web();
+  const unsigned shim = owned().shims.at(0).index;
+  for (const Scope& scope : {Scope{}, Scope{.parents = {{parent_}}, .addresses = {}},
+                             Scope{.parents = {{parent_}}, .addresses = {{ip("192.0.2.61"), ip("2001:db8:1::61")}}}}) {
+    const Owned all = owned(scope);
+    ASSERT_THAT(all.routes, SizeIs(2));
+    EXPECT_EQ(all.routes[0].guest, ip("192.0.2.61"));
+    EXPECT_EQ(all.routes[0].source, ip("192.0.2.10"));
+    EXPECT_EQ(all.routes[0].shim, shim);
+    EXPECT_FALSE(all.routes[0].manual);
+    EXPECT_EQ(all.routes[1].source, ip("2001:db8:1::10"));
+    ASSERT_THAT(all.neighbours, SizeIs(2));
+    EXPECT_EQ(all.neighbours[0].mac, kMac);
+    EXPECT_EQ(all.neighbours[0].shim, shim);
+  }
+  const Owned one = owned({.parents = {{parent_}}, .addresses = {{ip("192.0.2.61")}}});
+  EXPECT_THAT(one.routes, SizeIs(1));
+  EXPECT_THAT(one.neighbours, SizeIs(1));
+  EXPECT_THAT(owned({.parents = {{parent_ + 100}}, .addresses = {}}).shims, IsEmpty());
+  EXPECT_EQ((*kernel_->route_to(ip("192.0.2.61")))->protocol, kGuestProtocol);
+}
+
+TEST_P(KernelContractTest, NothingIsAddedTwice) {
+  make_shim();
+  add_web();
+  for (const Change& change : {Change{AddNeighbour{parent_, ip("192.0.2.61"), kMac}},
+                               Change{AddRoute{parent_, ip("192.0.2.61"), ip("192.0.2.10"), false}}}) {
+    const auto again = kernel_->apply(change);
+    ASSERT_FALSE(again);
+    EXPECT_EQ(again.error().kind, ErrorKind::kExists);
+  }
+  EXPECT_THAT(owned().routes, SizeIs(2));
+}
+
+TEST_P(KernelContractTest, AForeignRouteIsNeitherOwnedNorReplaced) {
+  make_shim();
+  const auto status = kernel_->apply(AddRoute{parent_, ip("192.0.2.99"), ip("192.0.2.10"), false});
+  ASSERT_FALSE(status);
+  EXPECT_EQ(status.error().kind, ErrorKind::kExists);
+  EXPECT_FALSE(kernel_->apply(DeleteRoute{owned().shims.at(0).index, ip("192.0.2.99"), false}));
+  EXPECT_EQ((*kernel_->route_to(ip("192.0.2.99")))->device, parent_);
+  EXPECT_THAT(owned().routes, IsEmpty());
+}
+
+TEST_P(KernelContractTest, AManualRouteIsToldFromAGuests) {
+  make_shim();
+  ASSERT_TRUE(kernel_->apply(AddRoute{parent_, ip("192.0.2.70"), ip("192.0.2.10"), true}));
+  ASSERT_THAT(owned().routes, SizeIs(1));
+  EXPECT_TRUE(owned().routes[0].manual);
+  const unsigned shim = owned().shims.at(0).index;
+  EXPECT_FALSE(kernel_->apply(DeleteRoute{shim, ip("192.0.2.70"), false}));
+  EXPECT_TRUE(kernel_->apply(DeleteRoute{shim, ip("192.0.2.70"), true}));
+  EXPECT_THAT(owned().routes, IsEmpty());
+}
+
+TEST_P(KernelContractTest, DeletingTwiceIsNotFound) {
+  make_shim();
+  add_web();
+  const unsigned shim = owned().shims.at(0).index;
+  for (const Change& change : {Change{DeleteRoute{shim, ip("192.0.2.61"), false}}, Change{DeleteNeighbour{shim, ip("192.0.2.61")}}}) {
+    EXPECT_TRUE(kernel_->apply(change));
+    const auto again = kernel_->apply(change);
+    ASSERT_FALSE(again) << describe(change);
+    EXPECT_EQ(again.error().kind, ErrorKind::kNotFound) << again.error().message;
+  }
+  EXPECT_THAT(owned().routes, SizeIs(1));
+  EXPECT_THAT(owned().neighbours, SizeIs(1));
+}
+
+TEST_P(KernelContractTest, ProxiesAndAddressesComeAndGo) {
+  make_shim();
+  ASSERT_TRUE(kernel_->apply(AddProxy{parent_, ip("2001:db8:1::10")}));
+  ASSERT_TRUE(kernel_->apply(AddAddress{parent_, *IpPrefix::parse("192.0.2.60/32")}));
+  EXPECT_FALSE(kernel_->apply(AddAddress{parent_, *IpPrefix::parse("192.0.2.60/32")}));
+  ASSERT_TRUE(kernel_->apply(AddAddress{parent_, *IpPrefix::parse("2001:db8:1::60/128")}));
+  EXPECT_THAT(owned().shims.at(0).proxied, ElementsAre(ip("2001:db8:1::10")));
+  EXPECT_THAT(owned().shims.at(0).addresses, ElementsAre(*IpPrefix::parse("192.0.2.60/32"), *IpPrefix::parse("2001:db8:1::60/128")));
+  EXPECT_TRUE(kernel_->apply(DeleteProxy{parent_, ip("2001:db8:1::10")}));
+  EXPECT_TRUE(kernel_->apply(DeleteAddress{parent_, *IpPrefix::parse("192.0.2.60/32")}));
+  EXPECT_THAT(owned().shims.at(0).proxied, IsEmpty());
+  EXPECT_THAT(owned().shims.at(0).addresses, SizeIs(1));
+}
+
+TEST_P(KernelContractTest, DeletingTheShimTakesEverythingOnItAlong) {
+  make_shim();
+  add_web();
+  const Shim shim = owned().shims.at(0);
+  ASSERT_TRUE(kernel_->apply(DeleteShim{shim.index, shim.name}));
+  EXPECT_THAT(owned().shims, IsEmpty());
+  EXPECT_THAT(owned().routes, IsEmpty());
+  EXPECT_THAT(owned().neighbours, IsEmpty());
+  EXPECT_EQ((*kernel_->route_to(ip("192.0.2.61")))->device, parent_);
+  EXPECT_THAT(*kernel_->children(), SizeIs(1));
+  const auto again = kernel_->apply(DeleteShim{shim.index, shim.name});
+  ASSERT_FALSE(again);
+  EXPECT_EQ(again.error().kind, ErrorKind::kNotFound);
+}
+
+TEST_P(KernelContractTest, TheParentTakesItsShimAlong) {
+  make_shim();
+  add_web();
+  remove_link("eth0", parent_);
+  EXPECT_THAT(owned().shims, IsEmpty());
+  EXPECT_THAT(owned().routes, IsEmpty());
+}
+
+TEST_P(KernelContractTest, AParentTakenByPassthruIsRefused) {
+  if (fake_ != nullptr) {
+    fake_->remove_link((*kernel_->children())[0].index);
+    fake_->add_child(parent_, "macvtap1", "52:54:00:12:34:99", MacvlanMode::kPassthru);
+  } else {
+    sh("ip link del macvtap0 && ip link add link eth0 name macvtap1 type macvtap mode passthru");
+  }
+  EXPECT_FALSE(kernel_->apply(CreateShim{parent_, kEth0, kShimMac}));
+  EXPECT_THAT(owned().shims, IsEmpty());
+}
+
+INSTANTIATE_TEST_SUITE_P(Both, KernelContractTest, testing::Values(Which::kFake, Which::kReal),
+                         [](const auto& info) { return info.param == Which::kFake ? "Fake" : "Real"; });
+
+}  // namespace
+}  // namespace vmt

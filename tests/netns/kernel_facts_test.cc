@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// What the code believes about the kernel, proven on the kernel that runs here. A failure means that a comment in lib/ is wrong.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/netns/namespace.h"
+
+namespace vmt {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+class KernelFactsTest : public NamespaceTest {
+ protected:
+  void SetUp() override {
+    NamespaceTest::SetUp();
+    if (!IsSkipped() && !HasFatalFailure()) add_lan();
+  }
+  static int arp_answers() {
+    return std::stoi(output_of("ip netns exec peer arping -c 1 -W 0.3 -w 1 -i eth0 192.0.2.10 | grep -c 'bytes from'"));
+  }
+};
+
+TEST_F(KernelFactsTest, AnAliasInACreateRequestIsIgnoredAndAGroupIsNot) {
+  sh("ip link add link eth0 name m0 alias hello group 77 type macvlan mode bridge");
+  EXPECT_THAT(output_of("ip link show m0"), Not(HasSubstr("alias hello")));
+  EXPECT_THAT(output_of("ip link show m0"), HasSubstr("group 77"));
+  sh("ip link set m0 alias hello");
+  EXPECT_THAT(output_of("ip link show m0"), HasSubstr("alias hello"));
+}
+
+TEST_F(KernelFactsTest, WithoutArpFilterTheLanGetsTwoAnswersAndWithItOne) {
+  EXPECT_EQ(arp_answers(), 1);
+  sh("ip link add link eth0 name m0 type macvlan mode bridge && ip link set m0 up");
+  EXPECT_EQ(arp_answers(), 2);
+  sh("echo 1 >/proc/sys/net/ipv4/conf/m0/arp_filter");
+  EXPECT_EQ(arp_answers(), 1);
+}
+
+TEST_F(KernelFactsTest, ProxyNdpNeedsForwardingOnItsOwnInterfaceOnly) {
+  add_guest("web", "52:54:00:12:34:56", "192.0.2.61", "2001:db8:1::61");
+  sh("ip link add link eth0 name m0 type macvlan mode bridge && echo 1 >/proc/sys/net/ipv6/conf/m0/proxy_ndp");
+  sh("echo 0 >/proc/sys/net/ipv6/neigh/m0/proxy_delay && ip link set m0 up && ip neigh add proxy 2001:db8:1::10 dev m0");
+  sh("ip route add 2001:db8:1::61/128 dev m0 src 2001:db8:1::10");
+  const std::string ping = "ip netns exec web ping -6 -c 1 -W 2 2001:db8:1::10 >/dev/null";
+  EXPECT_NE(status_of(ping), 0);
+  sh("echo 1 >/proc/sys/net/ipv6/conf/m0/forwarding");
+  sh("ip -n web neigh flush dev g0");
+  EXPECT_EQ(status_of("for i in 1 2 3 4 5; do " + ping + " && exit 0; done; exit 1"), 0);
+  EXPECT_EQ(output_of("cat /proc/sys/net/ipv6/conf/all/forwarding"), "0\n");
+}
+
+TEST_F(KernelFactsTest, ASiblingWithTheSameMacCannotComeUp) {
+  sh("ip link add link eth0 name m0 address 52:54:00:12:34:56 type macvlan mode bridge && ip link set m0 up");
+  sh("ip link add link eth0 name m1 address 52:54:00:12:34:56 type macvlan mode bridge");
+  EXPECT_THAT(output_of("ip link set m1 up"), HasSubstr("Address already in use"));
+}
+
+TEST_F(KernelFactsTest, PassthruAndAnythingElseExcludeEachOther) {
+  sh("ip link add link eth0 name m0 type macvlan mode bridge");
+  EXPECT_THAT(output_of("ip link add link eth0 name p0 type macvtap mode passthru"), HasSubstr("Invalid argument"));
+  sh("ip link del m0 && ip link add link eth0 name p0 type macvtap mode passthru");
+  EXPECT_THAT(output_of("ip link add link eth0 name m0 type macvlan mode bridge"), HasSubstr("Invalid argument"));
+}
+
+TEST_F(KernelFactsTest, ABridgePortCannotBeAParent) {
+  sh("ip link add br0 type bridge && ip link set eth0 master br0");
+  EXPECT_THAT(output_of("ip link add link eth0 name m0 type macvlan mode bridge"), HasSubstr("busy"));
+}
+
+TEST_F(KernelFactsTest, ARouteIsDeletedOnlyWithItsOwnProtocol) {
+  sh("ip route add 192.0.2.99 dev eth0 proto static");
+  EXPECT_NE(status_of("ip route del 192.0.2.99 dev eth0 proto 118 2>/dev/null"), 0);
+  EXPECT_EQ(status_of("ip route del 192.0.2.99 dev eth0 proto static"), 0);
+}
+
+}  // namespace
+}  // namespace vmt

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "lib/config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace vmt {
+namespace {
+
+using testing::HasSubstr;
+using testing::StartsWith;
+
+constexpr const char* kUuid = "6e0c3a0e-7a4b-4a3e-9c43-0ecd0a7f0001";
+
+Guest guest(const char* name) { return {.name = name, .uuid = *Uuid::parse(kUuid), .id = {}, .nics = {}, .given = {}}; }
+
+TEST(ConfigTest, WithoutAWordEverythingIsOn) {
+  const auto config = parse_config("", "f");
+  ASSERT_TRUE(config);
+  EXPECT_TRUE(config->host_access_on(*IfName::parse("eth0")));
+  EXPECT_TRUE(config->given_to(guest("web")).empty());
+}
+
+TEST(ConfigTest, ReadsParentsAndGuests) {
+  const auto config = parse_config(
+      "# a comment\n"
+      "host-access = no\n"
+      "[parent eth0.100]\n"
+      "host-access = yes   # and another\n"
+      "address = 192.0.2.60/24, 2001:db8::60\n"
+      "[guest web.example.org]\n"
+      "52:54:00:12:34:56 = 192.0.2.61 2001:db8::61\n"
+      "[guest 6E0C3A0E-7a4b-4a3e-9c43-0ecd0a7f0001]\n"
+      "52:54:00:12:34:57 = 192.0.2.62\n",
+      "f");
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_FALSE(config->host_access_on(*IfName::parse("eth1")));
+  EXPECT_TRUE(config->host_access_on(*IfName::parse("eth0.100")));
+  const auto& addresses = config->parents.at(*IfName::parse("eth0.100")).addresses;
+  ASSERT_EQ(addresses.size(), 2U);
+  EXPECT_EQ(addresses[0].str(), "192.0.2.60/24");
+  EXPECT_EQ(addresses[1].str(), "2001:db8::60/128");
+  const auto given = config->given_to(guest("web.example.org"));
+  ASSERT_EQ(given.size(), 2U);
+  EXPECT_EQ(given[0].addresses.size(), 2U);
+  EXPECT_EQ(given[1].addresses.at(0).str(), "192.0.2.62");
+}
+
+TEST(ConfigTest, EveryErrorNamesFileAndLine) {
+  const struct {
+    const char* text;
+    const char* where;
+    const char* what;
+  } kRows[] = {
+      {"\n# x\nhost_access = yes\n", "f:3: ", "unknown key 'host_access'"},
+      {"host-access = maybe\n", "f:1: ", "neither 'yes' nor 'no'"},
+      {"host-access = yes\nhost-access = yes\n", "f:2: ", "set twice"},
+      {"nonsense\n", "f:1: ", "neither [SECTION] nor KEY = VALUE"},
+      {"host-access = yes\n\n[parent eth0]\naddress\n", "f:4: ", "neither [SECTION] nor KEY = VALUE"},
+      {"[parent eth0]\naddress = 192.0.2.999\n", "f:2: ", "neither IPv4 nor IPv6"},
+      {"[parent eth0]\naddress = 192.0.2.1/33\n", "f:2: ", "0 to 32"},
+      {"[parent eth0]\naddress = 192.0.2.1 192.0.2.2\n", "f:2: ", "second one of its family"},
+      {"[parent eth0]\naddress =\n", "f:2: ", "missing"},
+      {"[parent eth0]\nmtu = 9000\n", "f:2: ", "unknown key 'mtu'"},
+      {"[parent a/b]\nhost-access = no\n", "f:2: ", "interface name 'a/b'"},
+      {"[bridge br0]\nhost-access = no\n", "f:2: ", "unknown section"},
+      {"[guest web]\n52:54:00 = 192.0.2.1\n", "f:2: ", "MAC address '52:54:00'"},
+      {"[guest web]\n52:54:00:12:34:56 = 224.0.0.1\n", "f:2: ", "multicast"},
+      {"[guest a]\n52:54:00:12:34:56 = 192.0.2.1\n[guest b]\n52:54:00:12:34:57 = 192.0.2.1\n", "f:4: ", "given twice"},
+      {"[guest a]\n52:54:00:12:34:56 = 192.0.2.1\n[guest a]\n52:54:00:12:34:56 = 192.0.2.2\n", "f:4: ", "set twice"},
+  };
+  for (const auto& row : kRows) {
+    const auto config = parse_config(row.text, "f");
+    ASSERT_FALSE(config) << row.text;
+    EXPECT_THAT(config.error().message, StartsWith(row.where)) << row.text;
+    EXPECT_THAT(config.error().message, HasSubstr(row.what)) << row.text;
+  }
+}
+
+TEST(ConfigTest, NoFileMeansTheDefaultsAndADirectoryIsAnError) {
+  EXPECT_TRUE(read_config("/nonexistent/virt-macvtap.conf"));
+  EXPECT_FALSE(read_config("/"));
+}
+
+}  // namespace
+}  // namespace vmt

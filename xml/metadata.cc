@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "xml/metadata.h"
+
+#include <fmt/format.h>
+
+#include <pugixml.hpp>
+#include <string_view>
+
+#include "lib/algorithm.h"
+#include "lib/text.h"
+#include "xml/domain.h"
+
+namespace vmt {
+namespace {
+
+// pugixml knows no namespaces: the declaration in force is the nearest ancestor's.
+bool is_ours(const pugi::xml_node& node, std::string_view local_name) {
+  const std::string_view name = node.name();
+  const auto colon = name.find(':');
+  const std::string_view prefix = colon == std::string_view::npos ? std::string_view{} : name.substr(0, colon);
+  if ((colon == std::string_view::npos ? name : name.substr(colon + 1)) != local_name) return false;
+  const std::string declaration = prefix.empty() ? "xmlns" : fmt::format("xmlns:{}", prefix);
+  for (pugi::xml_node scope = node; scope; scope = scope.parent())
+    if (const auto uri = scope.attribute(declaration.c_str())) return std::string_view(uri.value()) == kMetadataNamespace;
+  return false;
+}
+
+// All text of an element: a comment or a CDATA section may split it.
+std::string text_of(const pugi::xml_node& node) {
+  std::string text;
+  for (const auto& child : node.children())
+    if (child.type() == pugi::node_pcdata || child.type() == pugi::node_cdata) text += child.value();
+  return std::string(trimmed(text));
+}
+
+void parse_nic(const pugi::xml_node& nic, Guest& guest, std::vector<std::string>& notes) {
+  const auto note = [&](const std::string& what) {
+    notes.push_back(fmt::format("guest {}: metadata: {}; left out", quoted(guest.name), what));
+  };
+  auto mac = MacAddress::parse(nic.attribute("mac").value());
+  if (!mac) return note(mac.error().message);
+  GivenAddresses given{*mac, {}};
+  for (const auto& child : nic.children()) {
+    if (!is_ours(child, "address")) continue;
+    auto address = IpAddress::parse(text_of(child));
+    if (!address)
+      note(address.error().message);
+    else if (!contains(given.addresses, *address))
+      given.addresses.push_back(*address);
+  }
+  const auto has_mac = [&](const Nic& other) { return other.mac == *mac; };
+  if (std::ranges::none_of(guest.nics, has_mac)) note(fmt::format("no direct interface has the MAC {}", mac->str()));
+  guest.given.push_back(std::move(given));
+}
+
+}  // namespace
+
+void parse_metadata(const pugi::xml_node& metadata, Guest& guest, std::vector<std::string>& notes) {
+  for (const auto& element : metadata.children()) {
+    if (!is_ours(element, "host-access")) continue;
+    const std::string_view enabled = element.attribute("enabled").value();
+    if (enabled == "no")
+      guest.host_access = false;
+    else if (!enabled.empty() && enabled != "yes")
+      notes.push_back(fmt::format("guest {}: metadata: enabled={} is neither 'yes' nor 'no'; taken as 'yes'", quoted(guest.name), quoted(enabled)));
+    for (const auto& child : element.children())
+      if (is_ours(child, "nic")) parse_nic(child, guest, notes);
+  }
+}
+
+}  // namespace vmt

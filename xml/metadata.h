@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Our element in a domain's <metadata>: found by its namespace, whatever its prefix.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "lib/guest.h"
+
+namespace pugi {
+class xml_node;
+}
+
+namespace vmt {
+
+// Fills guest.host_access and guest.given; what makes no sense is left out with a note.
+void parse_metadata(const pugi::xml_node& metadata, Guest& guest, std::vector<std::string>& notes);
+
+}  // namespace vmt
