@@ -14,6 +14,7 @@
 #include <string>
 
 #include "hooks/event.h"
+#include "lib/config_file.h"
 #include "lib/host_access.h"
 #include "lib/lock.h"
 #include "lib/rtnl_kernel.h"

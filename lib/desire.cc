@@ -61,6 +61,7 @@ std::string why_refused(const IpAddress& address, const Attachment& nic, const F
   if (route != facts.routes.end() && route->second.local) return "is the host's own address";
   for (const auto& other : so_far.addresses)
     if (other.guest == address) return fmt::format("is given to {} and to {}", other.mac->str(), nic.mac.str());
+  if (contains(facts.manual, address, &GuestRoute::guest)) return "has a route made by `host up` already, which stays";
   if (const auto* holder = other_holder(facts, address, nic.mac))
     return fmt::format("is held by the guest with {}", holder->mac.str());
   return {};
@@ -71,7 +72,7 @@ void desire_addresses(const Attachment& nic, const Parent& parent, const Facts& 
   const std::vector<IpPrefix> numbered = it == config.parents.end() ? std::vector<IpPrefix>{} : it->second.addresses;
   for (const auto& address : nic.addresses) {
     const auto note = [&](std::string_view why) {
-      wish.notes.push_back(fmt::format("guest {} ({} on {}): address {} {}; host and guest cannot talk at it",
+      wish.notes.push_back(fmt::format("guest {} ({} on {}): address {} {}; left out",
                                        quoted(nic.guest), nic.mac.str(), parent.name.str(), address.str(), why));
     };
     const auto source = source_for(address, parent, numbered);

@@ -35,6 +35,7 @@ Attachments attachments_of(const Guest& guest, const Config& config);
 struct Facts {
   std::vector<Parent> parents;
   std::vector<GuestNeighbour> neighbours;    // owned, at the addresses in question
+  std::vector<GuestRoute> manual;            // owned, made by `host up`
   std::map<IpAddress, RouteView> routes;     // the most specific one, own routes included
   std::vector<MacAddress> live;              // macvtaps there are now; asked for only when an address is contended
 };
@@ -45,7 +46,7 @@ struct Wish {
 };
 
 // Refuses, with a note each: an address that is the host's own, a gateway's, off-link, reserved or no unicast address,
-// given twice, or held by another guest that is still there.
+// given twice, served by `host up` already, or held by another guest that is still there.
 Wish desire(std::span<const Attachment> nics, const Facts& facts, const Config& config);
 
 // A shim for a parent: numbered when the configuration says so, else answering for the host's own addresses.

@@ -62,6 +62,19 @@ Status read_contenders(Kernel& kernel, std::span<const Attachment> nics, Facts& 
   return {};
 }
 
+// Of what is owned at these NICs' addresses, what a plan for them may touch: not another guest's that is there, and
+// nothing made by hand.
+Owned without_others(Owned owned, const Facts& facts, std::span<const Attachment> nics) {
+  const auto others = [&](const GuestNeighbour& n) { return !contains(nics, n.mac, &Attachment::mac) && contains(facts.live, n.mac); };
+  std::erase_if(owned.routes, [&](const GuestRoute& route) {
+    return route.manual || std::ranges::any_of(owned.neighbours, [&](const GuestNeighbour& n) {
+             return others(n) && n.guest == route.guest && n.shim == route.shim;
+           });
+  });
+  std::erase_if(owned.neighbours, others);
+  return owned;
+}
+
 PlanResult plan_attachments(Kernel& kernel, const Attachments& wanted, const Config& config, const Desired& kept, bool everything) {
   Planned result{.changes = {}, .notes = wanted.notes};
   if (wanted.nics.empty() && !everything) return result;
@@ -73,7 +86,9 @@ PlanResult plan_attachments(Kernel& kernel, const Attachments& wanted, const Con
   auto owned = kernel.owned(everything ? Scope{} : Scope{.parents = indices(facts.parents), .addresses = addresses});
   if (!owned) return fail(owned.error());
   facts.neighbours = owned->neighbours;
+  std::ranges::copy_if(owned->routes, std::back_inserter(facts.manual), &GuestRoute::manual);
   for (const auto& address : addresses) {
+    if (contains(owned->routes, address, &GuestRoute::guest)) continue;  // ours, so not the host's own
     auto route = kernel.route_to(address);
     if (!route) return fail(route.error());
     if (*route) facts.routes.emplace(address, **route);
@@ -86,7 +101,7 @@ PlanResult plan_attachments(Kernel& kernel, const Attachments& wanted, const Con
     wish.desired.shims.push_back(shim);
   }
   wish.desired.addresses.insert(wish.desired.addresses.end(), kept.addresses.begin(), kept.addresses.end());
-  result.changes = plan(wish.desired, *owned);
+  result.changes = plan(wish.desired, everything ? *owned : without_others(*owned, facts, wanted.nics));
   return result;
 }
 
@@ -101,7 +116,7 @@ std::expected<Desired, Error> manual_desire(Kernel& kernel, const Owned& owned) 
     for (const auto& route : owned.routes) {
       if (!on_shim(route)) continue;
       const auto source = source_for(route.guest, *parent, shim.addresses);
-      if (source || route.source)
+      if (source || route.source)  // the one it has, when the host has no better one now
         desired.addresses.push_back({.parent = shim.parent, .guest = route.guest, .source = source ? *source : *route.source, .mac = {}});
     }
     desired.shims.push_back(shim_for(*parent, shim.role, shim.addresses));

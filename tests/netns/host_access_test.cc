@@ -145,7 +145,7 @@ TEST_F(HostAccessTest, ARenamedParentAndARenamedShimAreFoundAgain) {
 TEST_F(HostAccessTest, AMeddledWithShimIsRepaired) {
   start(web_);
   const std::string shim = shim_name(*kernel_->index_of(*IfName::parse("eth0"))).str();
-  for (const std::string& meddling : {"echo 0 >/proc/sys/net/ipv4/conf/" + shim + "/arp_filter", "echo 0 >/proc/sys/net/ipv6/conf/" + shim + "/proxy_ndp",
+  for (const std::string& meddling : std::initializer_list<std::string>{"echo 0 >/proc/sys/net/ipv4/conf/" + shim + "/arp_filter", "echo 0 >/proc/sys/net/ipv6/conf/" + shim + "/proxy_ndp",
                                       "echo 0 >/proc/sys/net/ipv6/conf/" + shim + "/forwarding", "ip link set " + shim + " down",
                                       "ip route flush proto 118", "ip neigh flush nud permanent dev " + shim,
                                       "ip link set " + shim + " alias ''"}) {

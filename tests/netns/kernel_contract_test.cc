@@ -270,7 +270,7 @@ TEST_P(KernelContractTest, AParentTakenByPassthruIsRefused) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Both, KernelContractTest, testing::Values(Which::kFake, Which::kReal),
-                         [](const auto& info) { return info.param == Which::kFake ? "Fake" : "Real"; });
+                         [](const auto& which) { return which.param == Which::kFake ? "Fake" : "Real"; });
 
 }  // namespace
 }  // namespace vmt

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include "lib/config.h"
+#include "lib/config_file.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

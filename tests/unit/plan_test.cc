@@ -96,6 +96,31 @@ TEST_F(HostAccessPlanTest, AGuestOfAPoolIsCleanedUpByItsMacAlone) {
   EXPECT_THAT(all().shims, IsEmpty());
 }
 
+TEST_F(HostAccessPlanTest, AnAddressOfAGuestThatIsThereIsLeftToIt) {
+  kernel_.add_child(eth0_, "macvtap0", kWebMac, MacvlanMode::kBridge);
+  start(web_);
+  EXPECT_THAT(start(guest("db", kDbMac, {ip("192.0.2.61")})), IsEmpty());
+  EXPECT_THAT(notes_, ElementsAre(HasSubstr("held by the guest with 52:54:00:12:34:56")));
+  EXPECT_EQ(all().neighbours.size(), 2U);
+}
+
+TEST_F(HostAccessPlanTest, AnAddressOfAGuestThatIsGoneIsTakenOver) {
+  start(web_);
+  start(guest("db", kDbMac, {ip("192.0.2.61")}));
+  EXPECT_THAT(errors_, IsEmpty());
+  EXPECT_EQ(all().neighbours.size(), 2U);
+  for (const auto& neighbour : all().neighbours)
+    EXPECT_EQ(neighbour.mac.str(), neighbour.guest == ip("192.0.2.61") ? kDbMac : kWebMac);
+}
+
+TEST_F(HostAccessPlanTest, ARouteMadeByHandStaysWhenAGuestWithThatAddressStarts) {
+  run(plan_host_up(kernel_, {*IfName::parse("eth0"), {ip("192.0.2.61")}, {}}));
+  start(guest("db", kDbMac, {ip("192.0.2.61")}));
+  EXPECT_THAT(notes_, ElementsAre(HasSubstr("host up")));
+  ASSERT_EQ(all().routes.size(), 1U);
+  EXPECT_TRUE(all().routes[0].manual);
+}
+
 TEST_F(HostAccessPlanTest, AStrangersNicDoesNotTakeTheShimAway) {
   start(web_);
   EXPECT_THAT(stop(guest("x", "52:54:00:99:99:99", {})), IsEmpty());
