@@ -8,7 +8,7 @@ HookAction hook_action(std::string_view operation) {
     std::string_view operation;
     HookAction action;
   } kTable[] = {
-      {"prepare", HookAction::kMakeWay}, {"start", HookAction::kStart}, {"reconnect", HookAction::kStart},
+      {"prepare", HookAction::kMakeWay}, {"start", HookAction::kStart},  {"reconnect", HookAction::kStart},
       {"stopped", HookAction::kStop},    {"release", HookAction::kStop},
   };
   for (const auto& row : kTable)

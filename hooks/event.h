@@ -8,14 +8,15 @@ namespace vmt {
 
 // By what is to be done, not by name: several operations of libvirt's are one to us.
 enum class HookAction {
-  kNothing,  // not ours, or nothing to do at that moment: migrate, restore (their stdout would replace the XML), started, attach
+  kNothing,  // not ours, or nothing to do at that moment: migrate, restore (their stdout would replace the XML),
+             // started, attach
   kMakeWay,  // prepare: libvirt has made no macvtap yet
   kStart,    // start, reconnect: the parents are resolved, the macvtaps exist
   kStop,     // stopped, release: the XML has forgotten both
 };
 
-// libvirt calls `<script> <domain> <operation> <begin|end|-> <extra|->`. Anything else is kNothing: a newer libvirt may know more
-// operations than we do.
+// libvirt calls `<script> <domain> <operation> <begin|end|-> <extra|->`. Anything else is kNothing: a newer libvirt may
+// know more operations than we do.
 HookAction hook_action(std::string_view operation);
 
 }  // namespace vmt

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // The libvirt hook, installed as /etc/libvirt/hooks/qemu.d/virt-macvtap.
 //
-// libvirt holds the domain's lock during the call and waits without a bound, so the call has one of its own (kDeadline) and
-// never calls libvirt back. Its exit status is always 0: at `started` and `reconnect` anything else kills a running guest,
-// and at `start` a guest without host access is better than no guest. Nothing goes to stdout: at `migrate` and `restore`
-// it would replace the domain's XML. libvirt drops stderr when the status is 0, so each line goes to syslog as well.
+// libvirt holds the domain's lock during the call and waits without a bound, so the call has one of its own (kDeadline)
+// and never calls libvirt back. Its exit status is always 0: at `started` and `reconnect` anything else kills a running
+// guest, and at `start` a guest without host access is better than no guest. Nothing goes to stdout: at `migrate` and
+// `restore` it would replace the domain's XML. libvirt drops stderr when the status is 0, so each line goes to syslog
+// as well.
 #include <fmt/format.h>
 #include <signal.h>
 #include <syslog.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <string>
 
@@ -22,7 +24,7 @@
 
 namespace {
 
-constexpr unsigned kDeadline = 10;                   // seconds for the whole call
+constexpr unsigned kDeadline = 10;                    // seconds for the whole call
 constexpr std::chrono::milliseconds kPatience{5000};  // of these, for the lock
 
 void log(std::string_view line) {
@@ -42,7 +44,7 @@ std::expected<std::string, vmt::Error> read_stdin() {
   std::string text;
   std::size_t size = 0;
   for (;;) {
-    text.resize(size + 64 * 1024);
+    text.resize(std::max<std::size_t>(2 * size, 8 * 1024));
     const ssize_t got = ::read(STDIN_FILENO, text.data() + size, text.size() - size);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return vmt::fail(vmt::errno_error(errno, "read the domain XML from stdin"));

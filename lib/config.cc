@@ -11,7 +11,8 @@ bool Config::host_access_on(const IfName& parent) const {
 std::vector<GivenAddresses> Config::given_to(const Guest& guest) const {
   std::vector<GivenAddresses> all;
   const auto append = [&](std::string_view key) {
-    if (const auto it = guests.find(key); it != guests.end()) all.insert(all.end(), it->second.begin(), it->second.end());
+    if (const auto it = guests.find(key); it != guests.end())
+      all.insert(all.end(), it->second.begin(), it->second.end());
   };
   append(guest.name);
   if (guest.uuid) append(guest.uuid->str());

@@ -62,7 +62,8 @@ class Reader {
     if (section.empty()) return read_general(name, value);
     const auto blank = section.find_first_of(" \t");
     const std::string_view kind = section.substr(0, blank);
-    const std::string_view subject = blank == std::string_view::npos ? std::string_view{} : trimmed(section.substr(blank));
+    const std::string_view subject =
+        blank == std::string_view::npos ? std::string_view{} : trimmed(section.substr(blank));
     if (kind == "parent") return read_parent(subject, name, value);
     if (kind == "guest" && !subject.empty()) return read_guest(subject, name, value);
     return fail(invalid(fmt::format("unknown section [{}]: it is [parent NAME] or [guest NAME-OR-UUID]", section)));
@@ -111,13 +112,15 @@ class Reader {
       if (!address) return fail(address.error());
       if (const auto why = address->why_not_a_guests(); !why.empty())
         return fail(invalid(fmt::format("address {} {}", address->str(), why)));
-      if (!given_.insert(*address).second) return fail(invalid(fmt::format("address {} is given twice", address->str())));
+      if (!given_.insert(*address).second)
+        return fail(invalid(fmt::format("address {} is given twice", address->str())));
       given.addresses.push_back(*address);
     }
     if (given.addresses.empty()) return fail(invalid("an address is missing"));
     const auto uuid = Uuid::parse(subject);
     auto& entries = config_.guests[uuid ? uuid->str() : std::string(subject)];
-    if (contains(entries, *mac, &GivenAddresses::mac)) return fail(invalid(fmt::format("MAC {} is set twice", mac->str())));
+    if (contains(entries, *mac, &GivenAddresses::mac))
+      return fail(invalid(fmt::format("MAC {} is set twice", mac->str())));
     entries.push_back(std::move(given));
     return {};
   }
@@ -127,8 +130,8 @@ class Reader {
   std::set<IpAddress> given_;
 };
 
-// Boost tells neither the line of an option nor that of a syntax error, so lines are counted here, by Boost's own rules: '#'
-// ends a line, blank lines and [sections] carry no option. `wanted` counts options from 0.
+// Boost tells neither the line of an option nor that of a syntax error, so lines are counted here, by Boost's own
+// rules: '#' ends a line, blank lines and [sections] carry no option. `wanted` counts options from 0.
 int line_of_option(std::string_view text, std::size_t wanted) {
   int line = 0;
   for (std::size_t options = 0; !text.empty();) {
@@ -172,7 +175,8 @@ std::expected<Config, Error> read_config(const char* path) {
   struct stat status {};
   if (!file || fstat(file.get(), &status) < 0) return fail(errno_error(errno, operation));
   if (!S_ISREG(status.st_mode)) return fail(invalid(fmt::format("{}: not a regular file", operation)));
-  if (static_cast<std::size_t>(status.st_size) > kMaxConfig) return fail(invalid(fmt::format("{}: larger than 1 MiB", operation)));
+  if (static_cast<std::size_t>(status.st_size) > kMaxConfig)
+    return fail(invalid(fmt::format("{}: larger than 1 MiB", operation)));
   std::string text(static_cast<std::size_t>(status.st_size), '\0');
   const ssize_t size = ::read(file.get(), text.data(), text.size());
   if (size < 0) return fail(errno_error(errno, operation));

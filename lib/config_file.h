@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// The configuration file: what the administrator has written down. No file is needed. Apart from config.h, because it needs Boost,
-// which the privileged helper must not have.
+// The configuration file: what the administrator has written down. No file is needed. Apart from config.h, because it
+// needs Boost, which the privileged helper must not have.
 //
 //   host-access = no                       # for parents and guests that are not named below; default yes
 //   [parent eth0]

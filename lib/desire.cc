@@ -45,8 +45,7 @@ const HostAddress* best_address(const Parent& parent, const IpAddress& guest) {
 
 const GuestNeighbour* other_holder(const Facts& facts, const IpAddress& address, const MacAddress& mac) {
   for (const auto& neighbour : facts.neighbours)
-    if (neighbour.guest == address && neighbour.mac != mac && contains(facts.live, neighbour.mac))
-      return &neighbour;
+    if (neighbour.guest == address && neighbour.mac != mac && contains(facts.live, neighbour.mac)) return &neighbour;
   return nullptr;
 }
 
@@ -67,13 +66,14 @@ std::string why_refused(const IpAddress& address, const Attachment& nic, const F
   return {};
 }
 
-void desire_addresses(const Attachment& nic, const Parent& parent, const Facts& facts, const Config& config, Wish& wish) {
+void desire_addresses(const Attachment& nic, const Parent& parent, const Facts& facts, const Config& config,
+                      Wish& wish) {
   const auto it = config.parents.find(parent.name);
   const std::vector<IpPrefix> numbered = it == config.parents.end() ? std::vector<IpPrefix>{} : it->second.addresses;
   for (const auto& address : nic.addresses) {
     const auto note = [&](std::string_view why) {
-      wish.notes.push_back(fmt::format("guest {} ({} on {}): address {} {}; left out",
-                                       quoted(nic.guest), nic.mac.str(), parent.name.str(), address.str(), why));
+      wish.notes.push_back(fmt::format("guest {} ({} on {}): address {} {}; left out", quoted(nic.guest), nic.mac.str(),
+                                       parent.name.str(), address.str(), why));
     };
     const auto source = source_for(address, parent, numbered);
     if (!source) {
@@ -96,8 +96,9 @@ Attachments attachments_of(const Guest& guest, const Config& config) {
     const auto* direct = std::get_if<DirectSource>(&nic.source);
     if (direct == nullptr || !config.host_access_on(direct->parent)) continue;
     if (direct->mode != MacvlanMode::kBridge) {
-      result.notes.push_back(fmt::format("guest {} ({} on {}): no host access in mode {}: {}", quoted(guest.name), nic.mac.str(),
-                                         direct->parent.str(), to_string(direct->mode), why_no_shim(direct->mode)));
+      result.notes.push_back(fmt::format("guest {} ({} on {}): no host access in mode {}: {}", quoted(guest.name),
+                                         nic.mac.str(), direct->parent.str(), to_string(direct->mode),
+                                         why_no_shim(direct->mode)));
       continue;
     }
     Attachment attachment{.guest = guest.name, .parent = direct->parent, .mac = nic.mac, .addresses = {}};
@@ -116,7 +117,8 @@ DesiredShim shim_for(const Parent& parent, ShimRole role, const std::vector<IpPr
   return shim;
 }
 
-std::expected<IpAddress, Error> source_for(const IpAddress& guest, const Parent& parent, const std::vector<IpPrefix>& numbered) {
+std::expected<IpAddress, Error> source_for(const IpAddress& guest, const Parent& parent,
+                                           const std::vector<IpPrefix>& numbered) {
   if (const auto why = guest.why_not_a_guests(); !why.empty()) return fail(invalid(std::string(why)));
   const auto* host = best_address(parent, guest);
   if (host == nullptr)
@@ -137,17 +139,20 @@ Wish desire(std::span<const Attachment> nics, const Facts& facts, const Config& 
   for (const auto& nic : nics) {
     const Parent* parent = find_parent(facts, nic.parent);
     if (parent == nullptr) continue;
-    const bool known = std::ranges::any_of(wish.desired.shims, [&](const DesiredShim& s) { return s.parent.index == parent->index; });
+    const bool known =
+        std::ranges::any_of(wish.desired.shims, [&](const DesiredShim& s) { return s.parent.index == parent->index; });
     if (!known) {
       const auto it = config.parents.find(parent->name);
-      wish.desired.shims.push_back(
-          shim_for(*parent, ShimRole::kGuests, it == config.parents.end() ? std::vector<IpPrefix>{} : it->second.addresses));
+      wish.desired.shims.push_back(shim_for(
+          *parent, ShimRole::kGuests, it == config.parents.end() ? std::vector<IpPrefix>{} : it->second.addresses));
       if (!parent->up)
-        wish.notes.push_back(fmt::format("parent {} is down: host and guests cannot talk until it is up", parent->name.str()));
+        wish.notes.push_back(
+            fmt::format("parent {} is down: host and guests cannot talk until it is up", parent->name.str()));
       if (parent->wireless)
-        wish.notes.push_back(fmt::format(
-            "parent {} is wireless: access points drop frames with a guest's MAC, so its guests may reach the host only",
-            parent->name.str()));
+        wish.notes.push_back(
+            fmt::format("parent {} is wireless: access points drop frames with a guest's MAC, so its guests may reach "
+                        "the host only",
+                        parent->name.str()));
     }
     desire_addresses(nic, *parent, facts, config, wish);
   }

@@ -28,16 +28,17 @@ struct Attachments {
 };
 
 // The bridge-mode NICs of a guest with their given addresses, metadata before configuration. A NIC in another mode, on
-// a parent that is switched off, or of a guest that is switched off, is left out; a note says so where a user may wonder.
+// a parent that is switched off, or of a guest that is switched off, is left out; a note says so where a user may
+// wonder.
 Attachments attachments_of(const Guest& guest, const Config& config);
 
 // What the host said about the parents and addresses that the attachments name.
 struct Facts {
   std::vector<Parent> parents;
-  std::vector<GuestNeighbour> neighbours;    // owned, at the addresses in question
-  std::vector<GuestRoute> manual;            // owned, made by `host up`
-  std::map<IpAddress, RouteView> routes;     // the most specific one, own routes included
-  std::vector<MacAddress> live;              // macvtaps there are now; asked for only when an address is contended
+  std::vector<GuestNeighbour> neighbours;  // owned, at the addresses in question
+  std::vector<GuestRoute> manual;          // owned, made by `host up`
+  std::map<IpAddress, RouteView> routes;   // the most specific one, own routes included
+  std::vector<MacAddress> live;            // macvtaps there are now; asked for only when an address is contended
 };
 
 struct Wish {
@@ -54,6 +55,7 @@ DesiredShim shim_for(const Parent& parent, ShimRole role, const std::vector<IpPr
 
 // The host's address that a guest at `guest` is to talk to: the numbered one, or the best of the parent's whose prefix
 // holds the guest. An error says why there is none, or why the guest cannot have that address on this parent.
-std::expected<IpAddress, Error> source_for(const IpAddress& guest, const Parent& parent, const std::vector<IpPrefix>& numbered);
+std::expected<IpAddress, Error> source_for(const IpAddress& guest, const Parent& parent,
+                                           const std::vector<IpPrefix>& numbered);
 
 }  // namespace vmt

@@ -32,6 +32,8 @@ Error errno_error(int error_number, std::string_view operation) {
   return {kind_of(error_number), fmt::format("{}: {}", operation, std::strerror(error_number))};
 }
 
-Error invalid(std::string message) { return {ErrorKind::kInvalid, std::move(message)}; }
+Error invalid(std::string message) {
+  return {ErrorKind::kInvalid, std::move(message)};
+}
 
 }  // namespace vmt

@@ -30,6 +30,8 @@ using Status = std::expected<void, Error>;
 Error errno_error(int error_number, std::string_view operation);
 Error invalid(std::string message);
 
-inline std::unexpected<Error> fail(Error error) { return std::unexpected<Error>(std::move(error)); }
+inline std::unexpected<Error> fail(Error error) {
+  return std::unexpected<Error>(std::move(error));
+}
 
 }  // namespace vmt

@@ -52,7 +52,8 @@ std::vector<Parent> read_parents(Kernel& kernel, std::span<const Attachment> nic
 // Which MACs are macvtaps now; only worth the dump when an address is contended.
 Status read_contenders(Kernel& kernel, std::span<const Attachment> nics, Facts& facts) {
   const bool contended = std::ranges::any_of(facts.neighbours, [&](const GuestNeighbour& n) {
-    return std::ranges::any_of(nics, [&](const Attachment& a) { return a.mac != n.mac && contains(a.addresses, n.guest); });
+    return std::ranges::any_of(nics,
+                               [&](const Attachment& a) { return a.mac != n.mac && contains(a.addresses, n.guest); });
   });
   if (!contended) return {};
   auto children = kernel.children();
@@ -65,7 +66,9 @@ Status read_contenders(Kernel& kernel, std::span<const Attachment> nics, Facts& 
 // Of what is owned at these NICs' addresses, what a plan for them may touch: not another guest's that is there, and
 // nothing made by hand.
 Owned without_others(Owned owned, const Facts& facts, std::span<const Attachment> nics) {
-  const auto others = [&](const GuestNeighbour& n) { return !contains(nics, n.mac, &Attachment::mac) && contains(facts.live, n.mac); };
+  const auto others = [&](const GuestNeighbour& n) {
+    return !contains(nics, n.mac, &Attachment::mac) && contains(facts.live, n.mac);
+  };
   std::erase_if(owned.routes, [&](const GuestRoute& route) {
     return route.manual || std::ranges::any_of(owned.neighbours, [&](const GuestNeighbour& n) {
              return others(n) && n.guest == route.guest && n.shim == route.shim;
@@ -75,7 +78,8 @@ Owned without_others(Owned owned, const Facts& facts, std::span<const Attachment
   return owned;
 }
 
-PlanResult plan_attachments(Kernel& kernel, const Attachments& wanted, const Config& config, const Desired& kept, bool everything) {
+PlanResult plan_attachments(Kernel& kernel, const Attachments& wanted, const Config& config, const Desired& kept,
+                            bool everything) {
   Planned result{.changes = {}, .notes = wanted.notes};
   if (wanted.nics.empty() && !everything) return result;
   Facts facts;
@@ -117,7 +121,8 @@ std::expected<Desired, Error> manual_desire(Kernel& kernel, const Owned& owned) 
       if (!on_shim(route)) continue;
       const auto source = source_for(route.guest, *parent, shim.addresses);
       if (source || route.source)  // the one it has, when the host has no better one now
-        desired.addresses.push_back({.parent = shim.parent, .guest = route.guest, .source = source ? *source : *route.source, .mac = {}});
+        desired.addresses.push_back(
+            {.parent = shim.parent, .guest = route.guest, .source = source ? *source : *route.source, .mac = {}});
     }
     desired.shims.push_back(shim_for(*parent, shim.role, shim.addresses));
   }
@@ -149,7 +154,8 @@ std::optional<std::vector<unsigned>> known_parents(Kernel& kernel, const Guest& 
     const auto* direct = std::get_if<DirectSource>(&nic.source);
     if (direct == nullptr) return std::nullopt;
     // A parent that is gone has taken its shim along.
-    if (const auto index = kernel.index_of(direct->parent); index && !contains(parents, *index)) parents.push_back(*index);
+    if (const auto index = kernel.index_of(direct->parent); index && !contains(parents, *index))
+      parents.push_back(*index);
   }
   return parents;
 }
@@ -184,8 +190,10 @@ PlanResult plan_make_way(Kernel& kernel, const Guest& guest) {
     auto idle = departing(kernel, *owned, {});
     if (!idle) return fail(idle.error());
     if (idle->shims.empty())
-      result.notes.push_back(fmt::format("guest {} wants {} for itself (passthrough), but other guests or `host up` use it; "
-                                         "the kernel will refuse", quoted(guest.name), name.str()));
+      result.notes.push_back(
+          fmt::format("guest {} wants {} for itself (passthrough), but other guests or `host up` use it; "
+                      "the kernel will refuse",
+                      quoted(guest.name), name.str()));
     std::ranges::move(plan({}, *idle), std::back_inserter(result.changes));
   }
   return result;
@@ -229,7 +237,8 @@ PlanResult plan_host_up(Kernel& kernel, const ManualRequest& request) {
     const auto source = source_for(guest, *parent, numbered);
     if (!source) return refuse(source.error().message);
     const auto holder = std::ranges::find(owned->neighbours, guest, &GuestNeighbour::guest);
-    if (holder != owned->neighbours.end()) return refuse(fmt::format("is held by the guest with {}", holder->mac.str()));
+    if (holder != owned->neighbours.end())
+      return refuse(fmt::format("is held by the guest with {}", holder->mac.str()));
     const auto route = kernel.route_to(guest);
     if (!route) return fail(route.error());
     if (*route && (*route)->local) return refuse("is the host's own address");
@@ -274,11 +283,13 @@ std::vector<Error> apply_all(Kernel& kernel, std::span<const Change> changes) {
     if (without_shim.contains(parent)) continue;
     const auto status = kernel.apply(change);
     if (status) continue;
-    const bool deleting = parent == 0 || std::holds_alternative<DeleteProxy>(change) || std::holds_alternative<DeleteAddress>(change);
+    const bool deleting =
+        parent == 0 || std::holds_alternative<DeleteProxy>(change) || std::holds_alternative<DeleteAddress>(change);
     // Somebody was faster; what we wanted gone is gone.
     if (deleting && status.error().kind == ErrorKind::kNotFound) continue;
     errors.push_back(status.error());
-    if (std::holds_alternative<CreateShim>(change) || std::holds_alternative<FinishShim>(change)) without_shim.insert(parent);
+    if (std::holds_alternative<CreateShim>(change) || std::holds_alternative<FinishShim>(change))
+      without_shim.insert(parent);
   }
   return errors;
 }

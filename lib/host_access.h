@@ -21,8 +21,8 @@ struct Planned {
 
 using PlanResult = std::expected<Planned, Error>;
 
-// A guest starts, or is found running after the daemon's restart. Asks for points only, so that its cost does not grow with
-// the number of guests; a stale entry elsewhere is plan_sync()'s.
+// A guest starts, or is found running after the daemon's restart. Asks for points only, so that its cost does not grow
+// with the number of guests; a stale entry elsewhere is plan_sync()'s.
 PlanResult plan_start(Kernel& kernel, const Guest& guest, const Config& config);
 
 // A guest has stopped. Goes by MAC alone: at `stopped` and `release` the XML has forgotten the resolved parent.

@@ -34,7 +34,9 @@ std::string_view why_not_v6(std::span<const std::uint8_t> b) {
   return {};
 }
 
-bool bit(std::span<const std::uint8_t> bytes, unsigned index) { return bytes[index / 8] & (0x80U >> (index % 8)); }
+bool bit(std::span<const std::uint8_t> bytes, unsigned index) {
+  return bytes[index / 8] & (0x80U >> (index % 8));
+}
 
 }  // namespace
 
@@ -58,14 +60,18 @@ std::expected<IpAddress, Error> IpAddress::from_bytes(std::span<const std::uint8
   return address;
 }
 
-int IpAddress::family() const { return is_v4() ? AF_INET : AF_INET6; }
+int IpAddress::family() const {
+  return is_v4() ? AF_INET : AF_INET6;
+}
 
 std::string IpAddress::str() const {
   char text[INET6_ADDRSTRLEN];
   return inet_ntop(family(), bytes_.data(), text, sizeof text);
 }
 
-std::string_view IpAddress::why_not_a_guests() const { return is_v4() ? why_not_v4(bytes()) : why_not_v6(bytes()); }
+std::string_view IpAddress::why_not_a_guests() const {
+  return is_v4() ? why_not_v4(bytes()) : why_not_v6(bytes());
+}
 
 std::expected<IpPrefix, Error> IpPrefix::parse(std::string_view text) {
   const auto slash = text.find('/');
@@ -94,6 +100,8 @@ bool IpPrefix::is_reserved(const IpAddress& other) const {
   return ones == 0 || (address.is_v4() && ones == address.bits() - length);
 }
 
-std::string IpPrefix::str() const { return fmt::format("{}/{}", address.str(), length); }
+std::string IpPrefix::str() const {
+  return fmt::format("{}/{}", address.str(), length);
+}
 
 }  // namespace vmt

@@ -22,13 +22,13 @@ class IpAddress {
   static std::expected<IpAddress, Error> from_bytes(std::span<const std::uint8_t> bytes);
 
   bool is_v4() const { return size_ == 4; }
-  int family() const;       // AF_INET or AF_INET6
+  int family() const;                           // AF_INET or AF_INET6
   unsigned bits() const { return 8U * size_; }  // 32 or 128, a host route's prefix length
   std::span<const std::uint8_t> bytes() const { return {bytes_.data(), size_}; }
   std::string str() const;
 
-  // Multicast, unspecified, loopback, link-local, 0/8, 240/4 and v4-mapped: nothing that a host route to a guest can lead to.
-  // The reason in words ("is a multicast address"), empty for an ordinary unicast address.
+  // Multicast, unspecified, loopback, link-local, 0/8, 240/4 and v4-mapped: nothing that a host route to a guest can
+  // lead to. The reason in words ("is a multicast address"), empty for an ordinary unicast address.
   std::string_view why_not_a_guests() const;
 
   auto operator<=>(const IpAddress&) const = default;

@@ -6,7 +6,9 @@
 namespace vmt {
 namespace {
 
-std::string shim_at(unsigned parent) { return shim_name(parent).str(); }
+std::string shim_at(unsigned parent) {
+  return shim_name(parent).str();
+}
 
 struct Describer {
   std::string operator()(const CreateShim& c) const {
@@ -37,11 +39,15 @@ struct Describer {
   std::string operator()(const AddRoute& c) const {
     return fmt::format("add route {} dev {} src {}", c.guest.str(), shim_at(c.parent), c.source.str());
   }
-  std::string operator()(const DeleteRoute& c) const { return fmt::format("delete route {} from link {}", c.guest.str(), c.shim); }
+  std::string operator()(const DeleteRoute& c) const {
+    return fmt::format("delete route {} from link {}", c.guest.str(), c.shim);
+  }
 };
 
 }  // namespace
 
-std::string describe(const Change& change) { return std::visit(Describer{}, change); }
+std::string describe(const Change& change) {
+  return std::visit(Describer{}, change);
+}
 
 }  // namespace vmt

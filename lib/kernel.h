@@ -68,8 +68,8 @@ struct DeleteRoute {
   bool manual = false;
 };
 
-using Change = std::variant<CreateShim, FinishShim, DeleteShim, AddAddress, DeleteAddress, AddProxy, DeleteProxy, AddNeighbour,
-                            DeleteNeighbour, AddRoute, DeleteRoute>;
+using Change = std::variant<CreateShim, FinishShim, DeleteShim, AddAddress, DeleteAddress, AddProxy, DeleteProxy,
+                            AddNeighbour, DeleteNeighbour, AddRoute, DeleteRoute>;
 
 // As a person would type it: "add route 192.0.2.61 via shim vmt-2 src 192.0.2.10".
 std::string describe(const Change& change);

@@ -49,8 +49,9 @@ std::expected<Lock, Error> Lock::take(std::chrono::milliseconds patience, const 
     if (flock(fd.get(), LOCK_EX) == 0) return Lock(std::move(fd));
   }
   if (errno == EINTR)
-    return fail(Error{ErrorKind::kTimeout, fmt::format("lock {}: held by another process for more than {} ms (see `fuser -v {}`)", path,
-                                                       patience.count(), path)});
+    return fail(Error{ErrorKind::kTimeout,
+                      fmt::format("lock {}: held by another process for more than {} ms (see `fuser -v {}`)", path,
+                                  patience.count(), path)});
   return fail(errno_error(errno, fmt::format("lock {}", path)));
 }
 

@@ -12,11 +12,12 @@ namespace vmt {
 
 inline constexpr const char* kLockPath = "/run/virt-macvtap.lock";
 
-// Held while it lives; the kernel releases it when the holder dies, however it dies. The file stays, empty: it is a lock, not
-// a state. Only root can open it, so that nobody else can hold up a guest's start.
+// Held while it lives; the kernel releases it when the holder dies, however it dies. The file stays, empty: it is a
+// lock, not a state. Only root can open it, so that nobody else can hold up a guest's start.
 class Lock {
  public:
-  // Waits at most `patience`, never longer: libvirt gives a hook all the time in the world and holds the domain meanwhile.
+  // Waits at most `patience`, never longer: libvirt gives a hook all the time in the world and holds the domain
+  // meanwhile.
   static std::expected<Lock, Error> take(std::chrono::milliseconds patience, const char* path = kLockPath);
 
  private:

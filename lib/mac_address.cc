@@ -13,7 +13,9 @@ namespace vmt {
 
 std::expected<MacAddress, Error> MacAddress::parse(std::string_view text) {
   constexpr std::size_t kTextLength = 3 * kSize - 1;
-  const auto malformed = [&] { return fail(invalid(fmt::format("MAC address {}: not six bytes in hex", quoted(text)))); };
+  const auto malformed = [&] {
+    return fail(invalid(fmt::format("MAC address {}: not six bytes in hex", quoted(text))));
+  };
   if (text.size() != kTextLength) return malformed();
   std::array<std::uint8_t, kSize> bytes{};
   for (std::size_t i = 0; i < kSize; ++i) {
@@ -26,16 +28,20 @@ std::expected<MacAddress, Error> MacAddress::parse(std::string_view text) {
 }
 
 std::expected<MacAddress, Error> MacAddress::from_bytes(std::span<const std::uint8_t> bytes) {
-  if (bytes.size() != kSize) return fail(invalid(fmt::format("MAC address of {} bytes: an Ethernet one has 6", bytes.size())));
+  if (bytes.size() != kSize)
+    return fail(invalid(fmt::format("MAC address of {} bytes: an Ethernet one has 6", bytes.size())));
   std::array<std::uint8_t, kSize> copy{};
   std::ranges::copy(bytes, copy.begin());
   const MacAddress address(copy);
-  if (copy[0] & 1) return fail(invalid(fmt::format("MAC address {}: a multicast address cannot be a NIC's", address.str())));
+  if (copy[0] & 1)
+    return fail(invalid(fmt::format("MAC address {}: a multicast address cannot be a NIC's", address.str())));
   if (std::ranges::all_of(copy, [](std::uint8_t b) { return b == 0; }))
     return fail(invalid("MAC address 00:00:00:00:00:00: the zero address cannot be a NIC's"));
   return address;
 }
 
-std::string MacAddress::str() const { return fmt::format("{:02x}", fmt::join(bytes_, ":")); }
+std::string MacAddress::str() const {
+  return fmt::format("{:02x}", fmt::join(bytes_, ":"));
+}
 
 }  // namespace vmt

@@ -15,8 +15,8 @@ struct Spelling {
 };
 
 constexpr Spelling kSpellings[] = {
-    {MacvlanMode::kPrivate, "private", "private"},      {MacvlanMode::kVepa, "vepa", "vepa"},
-    {MacvlanMode::kBridge, "bridge", "bridge"},         {MacvlanMode::kPassthru, "passthru", "passthrough"},
+    {MacvlanMode::kPrivate, "private", "private"}, {MacvlanMode::kVepa, "vepa", "vepa"},
+    {MacvlanMode::kBridge, "bridge", "bridge"},    {MacvlanMode::kPassthru, "passthru", "passthrough"},
     {MacvlanMode::kSource, "source", "source"},
 };
 

@@ -5,7 +5,6 @@
 
 #include "lib/algorithm.h"
 
-
 namespace vmt {
 namespace {
 
@@ -114,7 +113,8 @@ class Planner {
   std::vector<Change> changes_;
 };
 
-bool needed_by_others(const Shim& shim, const Owned& owned, std::span<const Child> children, std::span<const MacAddress> macs) {
+bool needed_by_others(const Shim& shim, const Owned& owned, std::span<const Child> children,
+                      std::span<const MacAddress> macs) {
   if (shim.role == ShimRole::kManual) return true;
   const auto on_shim = [&](const auto& object) { return object.shim == shim.index; };
   const auto other = [&](const MacAddress& mac) { return !contains(macs, mac); };
@@ -127,7 +127,9 @@ bool needed_by_others(const Shim& shim, const Owned& owned, std::span<const Chil
 
 }  // namespace
 
-std::vector<Change> plan(const Desired& desired, const Owned& owned) { return Planner(desired, owned).run(); }
+std::vector<Change> plan(const Desired& desired, const Owned& owned) {
+  return Planner(desired, owned).run();
+}
 
 Owned leaving(const Owned& owned, std::span<const Child> children, std::span<const MacAddress> macs) {
   Owned result;
@@ -135,7 +137,8 @@ Owned leaving(const Owned& owned, std::span<const Child> children, std::span<con
     if (!contains(macs, neighbour.mac)) continue;
     result.neighbours.push_back(neighbour);
     for (const auto& route : owned.routes)
-      if (!route.manual && route.shim == neighbour.shim && route.guest == neighbour.guest) result.routes.push_back(route);
+      if (!route.manual && route.shim == neighbour.shim && route.guest == neighbour.guest)
+        result.routes.push_back(route);
   }
   for (const auto& shim : owned.shims)
     if (!needed_by_others(shim, owned, children, macs)) result.shims.push_back(shim);

@@ -16,8 +16,8 @@ namespace vmt {
 std::vector<Change> plan(const Desired& desired, const Owned& owned);
 
 // What goes when the NICs with these MACs go: their neighbours and routes, and each shim that nobody else needs then.
-// A shim is needed while it was made by hand, carries a route made by hand, another MAC's neighbour, or while a bridge-mode
-// macvtap with another MAC is on its parent.
+// A shim is needed while it was made by hand, carries a route made by hand, another MAC's neighbour, or while a
+// bridge-mode macvtap with another MAC is on its parent.
 Owned leaving(const Owned& owned, std::span<const Child> children, std::span<const MacAddress> macs);
 
 }  // namespace vmt

@@ -24,8 +24,8 @@ std::string RtnlKernel::why_create_failed(const CreateShim& change, ErrorKind ki
   if (auto up = link(request::link_by_index(change.parent), "look up parent"); up && up->master != 0) {
     auto master = link(request::link_by_index(up->master), "look up master");
     if (master)
-      return fmt::format("{} is a port of {} {}; use {} as the parent", change.parent_name.str(), master->kind, master->name.str(),
-                         master->name.str());
+      return fmt::format("{} is a port of {} {}; use {} as the parent", change.parent_name.str(), master->kind,
+                         master->name.str(), master->name.str());
   }
   const auto siblings = children();
   if (!siblings) return {};
@@ -40,20 +40,24 @@ Status RtnlKernel::create(const CreateShim& change) {
   const std::string operation = fmt::format("create shim {} on {}", name.str(), change.parent_name.str());
   if (auto status = socket_.request(request::new_shim(change), operation); !status) {
     Error error = status.error();
-    if (const auto why = why_create_failed(change, error.kind); !why.empty()) error.message += fmt::format(" ({})", why);
+    if (const auto why = why_create_failed(change, error.kind); !why.empty())
+      error.message += fmt::format(" ({})", why);
     return fail(std::move(error));
   }
   auto created = link(request::link_by_name(name), operation);
   if (!created) return fail(created.error());
-  shims_.insert_or_assign(change.parent, ShimRef{created->index, name});
+  shims_.insert_or_assign(change.parent, ShimRef{created->index, name, created->forwarding6.has_value()});
   return {};
 }
 
 Status RtnlKernel::finish(const FinishShim& change) {
   auto shim = shim_on(change.parent);
   if (!shim) return fail(shim.error());
-  if (auto status = write_shim_sysctls(shim->name); !status) return status;
-  return socket_.request(request::finish_shim(shim->index, change.role), fmt::format("set shim {} up", shim->name.str()));
+  const std::string operation = fmt::format("set up shim {}", shim->name.str());
+  if (auto status = socket_.request(request::quiet_shim(shim->index, shim->ipv6), operation); !status) return status;
+  if (shim->ipv6)
+    if (auto status = write_shim_sysctls(shim->name); !status) return status;
+  return socket_.request(request::finish_shim(shim->index, change.role), operation);
 }
 
 // An entry that the kernel resolved by itself gives way; one that somebody made permanent does not.
@@ -109,7 +113,9 @@ Status RtnlKernel::apply(const Change& change) {
     Status operator()(const DeleteNeighbour& c) const {
       return kernel.socket_.request(request::delete_neighbour(c.shim, c.guest), describe(change));
     }
-    Status operator()(const DeleteRoute& c) const { return kernel.socket_.request(request::delete_route(c), describe(change)); }
+    Status operator()(const DeleteRoute& c) const {
+      return kernel.socket_.request(request::delete_route(c), describe(change));
+    }
     Status operator()(const AddRoute& c) const {
       auto status = through(c.parent, [&](unsigned shim) { return request::new_route(shim, c); });
       if (status || status.error().kind != ErrorKind::kExists) return status;

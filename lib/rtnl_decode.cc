@@ -101,9 +101,17 @@ std::optional<LinkAnswer> decode_link(nlmsghdr* message) {
   const auto name = IfName::parse(attributes.text(IFLA_IFNAME));
   if (!name) return std::nullopt;
   const auto* header = static_cast<const ifinfomsg*>(nlmsg_data(message));
-  LinkAnswer link{.index = static_cast<unsigned>(header->ifi_index), .name = *name, .mac = attributes.mac(IFLA_ADDRESS),
-                  .flags = header->ifi_flags, .alias = {}, .kind = {}, .mode = {}, .arp_filter = {}, .forwarding6 = {},
-                  .proxy_ndp = {}, .accept_ra = {}};
+  LinkAnswer link{.index = static_cast<unsigned>(header->ifi_index),
+                  .name = *name,
+                  .mac = attributes.mac(IFLA_ADDRESS),
+                  .flags = header->ifi_flags,
+                  .alias = {},
+                  .kind = {},
+                  .mode = {},
+                  .arp_filter = {},
+                  .forwarding6 = {},
+                  .proxy_ndp = {},
+                  .accept_ra = {}};
   link.carrier = attributes.number<std::uint8_t>(IFLA_CARRIER).value_or(0) != 0;
   // With IFLA_LINK_NETNSID the index counts in another namespace and says nothing here.
   if (attributes.at(IFLA_LINK_NETNSID) == nullptr) link.lower = attributes.u32(IFLA_LINK);
@@ -151,7 +159,8 @@ std::optional<RouteAnswer> decode_route(nlmsghdr* message) {
     auto* first = reinterpret_cast<nlattr*>(const_cast<std::uint8_t*>(hops.data()) + offset + sizeof hop);
     const auto* gateway = nla_find(first, static_cast<int>(hop.rtnh_len - sizeof hop), RTA_GATEWAY);
     if (gateway != nullptr) {
-      const auto parsed = IpAddress::from_bytes({static_cast<const std::uint8_t*>(nla_data(gateway)), static_cast<std::size_t>(nla_len(gateway))});
+      const auto parsed = IpAddress::from_bytes(
+          {static_cast<const std::uint8_t*>(nla_data(gateway)), static_cast<std::size_t>(nla_len(gateway))});
       if (parsed) answer.gateways.push_back(*parsed);
     }
     offset += RTNH_ALIGN(hop.rtnh_len);

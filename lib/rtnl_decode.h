@@ -23,8 +23,8 @@ struct LinkAnswer {
   unsigned master = 0;
   std::uint32_t group = 0;
   std::string alias;
-  std::string kind;                  // "macvlan", "macvtap", "bridge", ...; empty for hardware
-  std::optional<MacvlanMode> mode;   // of a macvlan or macvtap
+  std::string kind;                 // "macvlan", "macvtap", "bridge", ...; empty for hardware
+  std::optional<MacvlanMode> mode;  // of a macvlan or macvtap
   // Per-device sysctls, which the kernel sends along; nullopt where the protocol is off.
   std::optional<int> arp_filter, forwarding6, proxy_ndp, accept_ra;
 };

@@ -10,25 +10,26 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 
 #include "lib/algorithm.h"
 
 namespace vmt {
 namespace {
 
-constexpr std::array kFamilies = {AF_INET, AF_INET6};
-
+// netlink does not tell. Most hypervisors have no wireless device at all, which is cheaper to ask.
 bool is_wireless(const IfName& name) {
-  return ::access(fmt::format("/sys/class/net/{}/phy80211", name.str()).c_str(), F_OK) == 0;
+  return ::access("/sys/class/ieee80211", F_OK) == 0 &&
+         ::access(fmt::format("/sys/class/net/{}/phy80211", name.str()).c_str(), F_OK) == 0;
 }
 
-bool is_shim(const LinkAnswer& link) { return link.group == kShimGroup && link.kind == "macvlan"; }
+bool is_shim(const LinkAnswer& link) {
+  return link.group == kShimGroup && link.kind == "macvlan";
+}
 
 bool is_configured(const LinkAnswer& link) {
   const auto is = [](const std::optional<int>& value, int wanted) { return !value || *value == wanted; };
-  return (link.flags & IFF_UP) && link.mode == MacvlanMode::kBridge && is(link.arp_filter, 1) && is(link.forwarding6, 1) &&
-         is(link.proxy_ndp, 1) && is(link.accept_ra, 0);
+  return (link.flags & IFF_UP) && link.mode == MacvlanMode::kBridge && is(link.arp_filter, 1) &&
+         is(link.forwarding6, 1) && is(link.proxy_ndp, 1) && is(link.accept_ra, 0);
 }
 
 // Runs a dump and decodes each answer; starts afresh when the kernel's list changed under it.
@@ -39,7 +40,8 @@ std::expected<std::vector<Answer>, Error> collect(RtnlSocket& socket, const NlMs
   const auto take = [&](nlmsghdr* message) {
     if (auto answer = decode(message)) answers.push_back(std::move(*answer));
   };
-  if (auto status = socket.request(query, operation, take, [&] { answers.clear(); }); !status) return fail(status.error());
+  if (auto status = socket.request(query, operation, take, [&] { answers.clear(); }); !status)
+    return fail(status.error());
   return answers;
 }
 
@@ -65,8 +67,8 @@ std::expected<std::vector<LinkAnswer>, Error> RtnlKernel::links_of_kind(const ch
   return links;
 }
 
-std::expected<std::vector<AddressAnswer>, Error> RtnlKernel::addresses(unsigned index, int family) {
-  auto answers = collect(socket_, request::addresses_on(index, family), "list addresses", decode_address);
+std::expected<std::vector<AddressAnswer>, Error> RtnlKernel::addresses(unsigned index) {
+  auto answers = collect(socket_, request::addresses_on(index), "list addresses", decode_address);
   if (answers) std::erase_if(*answers, [](const AddressAnswer& a) { return a.scope != RT_SCOPE_UNIVERSE; });
   return answers;
 }
@@ -94,23 +96,27 @@ std::expected<Parent, Error> RtnlKernel::parent(unsigned index) {
 
 std::expected<Parent, Error> RtnlKernel::describe_parent(const LinkAnswer& link) {
   if (!link.mac) return fail(invalid(fmt::format("parent {}: not an Ethernet link", link.name.str())));
-  Parent parent{.index = link.index, .name = link.name, .mac = *link.mac, .up = (link.flags & IFF_UP) != 0,
-                .carrier = link.carrier, .wireless = is_wireless(link.name), .addresses = {}, .gateways = {}};
-  for (const int family : kFamilies) {
-    auto found = addresses(link.index, family);
-    if (!found) return fail(found.error());
+  Parent parent{.index = link.index,
+                .name = link.name,
+                .mac = *link.mac,
+                .up = (link.flags & IFF_UP) != 0,
+                .carrier = link.carrier,
+                .wireless = is_wireless(link.name),
+                .addresses = {},
+                .gateways = {}};
+  auto found = addresses(link.index);
+  if (!found) return fail(found.error());
+  for (const auto& address : *found) {
     constexpr unsigned kUnfit = IFA_F_TENTATIVE | IFA_F_DADFAILED | IFA_F_DEPRECATED;
-    for (const auto& address : *found) {
-      // In IPv4 the same bit means "secondary", which is as good a source as any.
-      const bool temporary = family == AF_INET6 && (address.flags & IFA_F_TEMPORARY);
-      parent.addresses.push_back({address.prefix, !(address.flags & kUnfit) && !temporary});
-    }
-    auto routes = collect(socket_, request::routes_on(link.index, family), "list routes", decode_route);
-    if (!routes) return fail(routes.error());
-    for (const auto& route : *routes)
-      for (const auto& gateway : route.gateways)
-        if (!contains(parent.gateways, gateway)) parent.gateways.push_back(gateway);
+    // In IPv4 the same bit means "secondary", which is as good a source as any.
+    const bool temporary = !address.prefix.address.is_v4() && (address.flags & IFA_F_TEMPORARY);
+    parent.addresses.push_back({address.prefix, !(address.flags & kUnfit) && !temporary});
   }
+  auto routes = collect(socket_, request::routes_on(link.index), "list routes", decode_route);
+  if (!routes) return fail(routes.error());
+  for (const auto& route : *routes)
+    for (const auto& gateway : route.gateways)
+      if (!contains(parent.gateways, gateway)) parent.gateways.push_back(gateway);
   return parent;
 }
 
@@ -121,14 +127,20 @@ std::expected<std::vector<Child>, Error> RtnlKernel::children() {
     if (!links) return fail(links.error());
     for (const auto& l : *links)
       if (l.mac && l.mode)
-        children.push_back({.index = l.index, .name = l.name, .parent = l.lower, .mac = *l.mac, .mode = *l.mode,
-                            .macvtap = l.kind == "macvtap", .up = (l.flags & IFF_UP) != 0});
+        children.push_back({.index = l.index,
+                            .name = l.name,
+                            .parent = l.lower,
+                            .mac = *l.mac,
+                            .mode = *l.mode,
+                            .macvtap = l.kind == "macvtap",
+                            .up = (l.flags & IFF_UP) != 0});
   }
   return children;
 }
 
 std::expected<std::optional<RouteView>, Error> RtnlKernel::route_to(const IpAddress& address) {
-  auto answers = collect(socket_, request::route_to(address), fmt::format("look up the route to {}", address.str()), decode_route);
+  auto answers =
+      collect(socket_, request::route_to(address), fmt::format("look up the route to {}", address.str()), decode_route);
   if (answers && !answers->empty()) return answers->front().route;
   // No route is an answer, not a failure: ENETUNREACH, or EHOSTUNREACH and friends from a route that forbids it.
   return std::nullopt;
@@ -155,13 +167,17 @@ std::expected<std::vector<LinkAnswer>, Error> RtnlKernel::shim_links(const Scope
 }
 
 std::expected<Shim, Error> RtnlKernel::describe_shim(const LinkAnswer& link) {
-  Shim shim{.index = link.index, .name = link.name, .parent = link.lower, .mac = *link.mac, .role = role_of_alias(link.alias),
-            .configured = is_configured(link), .addresses = {}, .proxied = {}};
-  for (const int family : kFamilies) {
-    auto found = addresses(link.index, family);
-    if (!found) return fail(found.error());
-    for (const auto& address : *found) shim.addresses.push_back(address.prefix);
-  }
+  Shim shim{.index = link.index,
+            .name = link.name,
+            .parent = link.lower,
+            .mac = *link.mac,
+            .role = role_of_alias(link.alias),
+            .configured = is_configured(link),
+            .addresses = {},
+            .proxied = {}};
+  auto found = addresses(link.index);
+  if (!found) return fail(found.error());
+  for (const auto& address : *found) shim.addresses.push_back(address.prefix);
   auto proxies = neighbours(request::proxies_on(link.index));
   if (!proxies) return fail(proxies.error());
   for (const auto& proxy : *proxies)
@@ -183,11 +199,9 @@ Status RtnlKernel::read_routes(const Shim& shim, const Scope& scope, Owned& owne
     }
     return {};
   }
-  for (const int family : kFamilies) {
-    auto routes = collect(socket_, request::routes_on(shim.index, family), "list routes", decode_route);
-    if (!routes) return fail(routes.error());
-    for (const auto& answer : *routes) take(answer.route);
-  }
+  auto routes = collect(socket_, request::routes_on(shim.index), "list routes", decode_route);
+  if (!routes) return fail(routes.error());
+  for (const auto& answer : *routes) take(answer.route);
   return {};
 }
 
@@ -205,11 +219,9 @@ Status RtnlKernel::read_neighbours(const Shim& shim, const Scope& scope, Owned& 
     }
     return {};
   }
-  for (const int family : kFamilies) {
-    auto found = neighbours(request::neighbours_on(shim.index, family));
-    if (!found) return fail(found.error());
-    for (const auto& neighbour : *found) take(neighbour);
-  }
+  auto found = neighbours(request::neighbours_on(shim.index));
+  if (!found) return fail(found.error());
+  for (const auto& neighbour : *found) take(neighbour);
   return {};
 }
 
@@ -222,7 +234,7 @@ std::expected<Owned, Error> RtnlKernel::owned(const Scope& scope) {
     if (!shim) return fail(shim.error());
     if (auto status = read_routes(*shim, scope, owned); !status) return fail(status.error());
     if (auto status = read_neighbours(*shim, scope, owned); !status) return fail(status.error());
-    shims_.insert_or_assign(shim->parent, ShimRef{shim->index, shim->name});
+    shims_.insert_or_assign(shim->parent, ShimRef{shim->index, shim->name, answer.forwarding6.has_value()});
     owned.shims.push_back(std::move(*shim));
   }
   return owned;

@@ -26,13 +26,14 @@ class RtnlKernel : public Kernel {
   struct ShimRef {
     unsigned index;
     IfName name;
+    bool ipv6;
   };
 
   explicit RtnlKernel(RtnlSocket socket) : socket_(std::move(socket)) {}
 
   std::expected<LinkAnswer, Error> link(const NlMsg& query, std::string_view what);
   std::expected<std::vector<LinkAnswer>, Error> links_of_kind(const char* kind);
-  std::expected<std::vector<AddressAnswer>, Error> addresses(unsigned index, int family);
+  std::expected<std::vector<AddressAnswer>, Error> addresses(unsigned index);
   std::expected<std::vector<NeighbourAnswer>, Error> neighbours(const NlMsg& query);
   std::expected<Parent, Error> describe_parent(const LinkAnswer& link);
 

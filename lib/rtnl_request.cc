@@ -2,6 +2,7 @@
 #include "lib/rtnl_request.h"
 
 #include <linux/if_link.h>
+#include <linux/ip.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
@@ -83,7 +84,10 @@ Writer address_message(int type, int flags, unsigned index, const IpPrefix& addr
 }  // namespace
 
 NlMsg link_by_name(const IfName& name) {
-  return Writer(RTM_GETLINK, 0, link_header(0)).text(IFLA_IFNAME, name.str()).u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS).take();
+  return Writer(RTM_GETLINK, 0, link_header(0))
+      .text(IFLA_IFNAME, name.str())
+      .u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS)
+      .take();
 }
 
 NlMsg link_by_index(unsigned index) {
@@ -111,6 +115,19 @@ NlMsg new_shim(const CreateShim& shim) {
       .take();
 }
 
+NlMsg quiet_shim(unsigned index, bool ipv6) {
+  return Writer(RTM_SETLINK, 0, link_header(index))
+      .nest(IFLA_AF_SPEC,
+            [&](Writer& families) {
+              families.nest(AF_INET, [](Writer& v4) {
+                v4.nest(IFLA_INET_CONF, [](Writer& conf) { conf.u32(IPV4_DEVCONF_ARPFILTER, 1); });
+              });
+              if (ipv6)
+                families.nest(AF_INET6, [](Writer& v6) { v6.u8(IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE); });
+            })
+      .take();
+}
+
 NlMsg finish_shim(unsigned index, ShimRole role) {
   ifinfomsg header = link_header(index);
   header.ifi_flags = IFF_UP;
@@ -118,22 +135,26 @@ NlMsg finish_shim(unsigned index, ShimRole role) {
   return Writer(RTM_SETLINK, 0, header).text(IFLA_IFALIAS, alias_of(role)).take();
 }
 
-NlMsg delete_link(unsigned index) { return Writer(RTM_DELLINK, 0, link_header(index)).take(); }
+NlMsg delete_link(unsigned index) {
+  return Writer(RTM_DELLINK, 0, link_header(index)).take();
+}
 
-NlMsg addresses_on(unsigned index, int family) {
+NlMsg addresses_on(unsigned index) {
   ifaddrmsg header{};
-  header.ifa_family = static_cast<unsigned char>(family);
   header.ifa_index = index;
   return Writer(RTM_GETADDR, NLM_F_DUMP, header).take();
 }
 
-NlMsg new_address(unsigned index, const IpPrefix& address) { return address_message(RTM_NEWADDR, kCreate, index, address).take(); }
+NlMsg new_address(unsigned index, const IpPrefix& address) {
+  return address_message(RTM_NEWADDR, kCreate, index, address).take();
+}
 
-NlMsg delete_address(unsigned index, const IpPrefix& address) { return address_message(RTM_DELADDR, 0, index, address).take(); }
+NlMsg delete_address(unsigned index, const IpPrefix& address) {
+  return address_message(RTM_DELADDR, 0, index, address).take();
+}
 
-NlMsg routes_on(unsigned index, int family) {
+NlMsg routes_on(unsigned index) {
   rtmsg header{};
-  header.rtm_family = static_cast<unsigned char>(family);
   header.rtm_table = RT_TABLE_MAIN;
   return Writer(RTM_GETROUTE, NLM_F_DUMP, header).u32(RTA_TABLE, RT_TABLE_MAIN).u32(RTA_OIF, index).take();
 }
@@ -166,8 +187,8 @@ NlMsg delete_route(const DeleteRoute& route) {
   return Writer(RTM_DELROUTE, 0, header).address(RTA_DST, route.guest).u32(RTA_OIF, route.shim).take();
 }
 
-NlMsg neighbours_on(unsigned index, int family) {
-  return Writer(RTM_GETNEIGH, NLM_F_DUMP, neighbour_header(0, family)).u32(NDA_IFINDEX, index).take();
+NlMsg neighbours_on(unsigned index) {
+  return Writer(RTM_GETNEIGH, NLM_F_DUMP, neighbour_header(0, AF_UNSPEC)).u32(NDA_IFINDEX, index).take();
 }
 
 NlMsg proxies_on(unsigned index) {
@@ -197,6 +218,8 @@ NlMsg delete_neighbour(unsigned shim, const IpAddress& address) {
 NlMsg new_proxy(unsigned shim, const IpAddress& address) {
   ndmsg header = neighbour_header(shim, address.family());
   header.ndm_flags = NTF_PROXY;
+  // Any other is dropped when the parent loses its carrier.
+  header.ndm_state = NUD_PERMANENT;
   return Writer(RTM_NEWNEIGH, kCreate, header).address(NDA_DST, address).u8(NDA_PROTOCOL, kGuestProtocol).take();
 }
 

@@ -25,24 +25,29 @@ NlMsg link_by_name(const IfName& name);
 NlMsg link_by_index(unsigned index);
 NlMsg links_of_kind(const char* kind);  // a dump that the kernel filters
 NlMsg new_shim(const CreateShim& shim);
+// While it is down: arp_filter, so that it answers ARP for the host's addresses to guests only (their routes leave
+// through the shim, the LAN's do not; without it every LAN peer gets two answers with two MACs); and, where there is
+// IPv6, no link-local address: nobody speaks to the shim's own, and without one it is silent when it comes up, no
+// duplicate detection and no multicast reports. netns/kernel_facts_test and netns/host_access_test prove both.
+NlMsg quiet_shim(unsigned index, bool ipv6);
 // Up, with the alias of the role, in one request.
 NlMsg finish_shim(unsigned index, ShimRole role);
 NlMsg delete_link(unsigned index);
 
-// Addresses of one link (dump, filtered by the kernel), of one family.
-NlMsg addresses_on(unsigned index, int family);
+// Lists below are dumps of both families, which the kernel filters by the link.
+NlMsg addresses_on(unsigned index);
 NlMsg new_address(unsigned index, const IpPrefix& address);
 NlMsg delete_address(unsigned index, const IpPrefix& address);
 
 // Routes.
-NlMsg routes_on(unsigned index, int family);   // main table, filtered by the kernel
-NlMsg route_to(const IpAddress& address);      // RTM_F_FIB_MATCH: the entry itself, not a copy without its protocol
+NlMsg routes_on(unsigned index);           // main table
+NlMsg route_to(const IpAddress& address);  // RTM_F_FIB_MATCH: the entry itself, not a copy without its protocol
 NlMsg new_route(unsigned shim, const AddRoute& route);
 NlMsg delete_route(const DeleteRoute& route);
 
 // Neighbours.
-NlMsg neighbours_on(unsigned index, int family);
-NlMsg proxies_on(unsigned index);
+NlMsg neighbours_on(unsigned index);
+NlMsg proxies_on(unsigned index);  // IPv6
 NlMsg neighbour_at(unsigned index, const IpAddress& address);
 NlMsg new_neighbour(unsigned shim, const AddNeighbour& neighbour);
 NlMsg delete_neighbour(unsigned shim, const IpAddress& address);

@@ -14,11 +14,12 @@
 namespace vmt {
 namespace {
 
-// Large enough for any answer: the kernel's dumps come in pieces of at most 32 KiB.
-constexpr std::size_t kReceiveBuffer = 32 * 1024;
+// The kernel cuts its dumps to what the reader takes; one link with all its attributes needs 2 KiB.
+constexpr std::size_t kReceiveBuffer = 16 * 1024;
 
 struct Conversation {
   const RtnlSocket::OnAnswer* on_answer = nullptr;
+  bool one_answer = false;
   bool done = false;
   int error = 0;  // positive errno out of the kernel's answer
   std::string words;
@@ -37,9 +38,15 @@ std::string extended_ack(const nlmsghdr* header, nlmsgerr* error) {
 }
 
 int on_valid(nl_msg* message, void* arg) {
-  const auto* conversation = static_cast<Conversation*>(arg);
+  auto* conversation = static_cast<Conversation*>(arg);
   if (*conversation->on_answer) (*conversation->on_answer)(nlmsg_hdr(message));
+  if (conversation->one_answer) conversation->done = true;
   return NL_OK;
+}
+
+// A question for one object: the answer says it all, an acknowledgement behind it would cost another receive.
+bool is_one_question(const nlmsghdr* header) {
+  return header->nlmsg_type % 4 == 2 && !(header->nlmsg_flags & NLM_F_DUMP);  // RTM_GET* are the third of each four
 }
 
 int on_error(sockaddr_nl*, nlmsgerr* error, void* arg) {
@@ -88,6 +95,7 @@ std::expected<RtnlSocket, Error> RtnlSocket::open() {
   std::unique_ptr<nl_sock, Free> socket(nl_socket_alloc());
   if (!socket) return fail(errno_error(ENOMEM, "open rtnetlink socket"));
   nl_socket_disable_msg_peek(socket.get());
+  nl_socket_disable_auto_ack(socket.get());
   nl_socket_set_msg_buf_size(socket.get(), kReceiveBuffer);
   if (const int code = nl_connect(socket.get(), NETLINK_ROUTE); code < 0)
     return fail(Error{ErrorKind::kFailed, fmt::format("open rtnetlink socket: {}", nl_geterror(code))});
@@ -103,15 +111,19 @@ Status RtnlSocket::request(const NlMsg& message, std::string_view operation, con
   const auto libnl_error = [&](int code) {
     return fail(Error{ErrorKind::kFailed, fmt::format("{}: {}", operation, nl_geterror(code))});
   };
+  const bool one_answer = is_one_question(nlmsg_hdr(message.get()));
   for (int tries = 0; tries < kDumpTries; ++tries) {
     if (tries > 0 && on_restart) on_restart();
     nlmsg_hdr(message.get())->nlmsg_seq = NL_AUTO_SEQ;
+    if (!one_answer) nlmsg_hdr(message.get())->nlmsg_flags |= NLM_F_ACK;
     if (const int code = nl_send_auto(socket_.get(), message.get()); code < 0) return libnl_error(code);
     Conversation conversation;
     conversation.on_answer = &on_answer;
+    conversation.one_answer = one_answer;
     const auto callbacks = callbacks_for(conversation);
     int code = 0;
-    while (!conversation.done && conversation.error == 0 && code >= 0) code = nl_recvmsgs(socket_.get(), callbacks.get());
+    while (!conversation.done && conversation.error == 0 && code >= 0)
+      code = nl_recvmsgs(socket_.get(), callbacks.get());
     if (conversation.error != 0) {
       Error error = errno_error(conversation.error, operation);
       if (!conversation.words.empty()) error.message += fmt::format(" ({})", conversation.words);
@@ -121,7 +133,8 @@ Status RtnlSocket::request(const NlMsg& message, std::string_view operation, con
     if (code < 0) return libnl_error(code);
     return {};
   }
-  return fail(Error{ErrorKind::kFailed, fmt::format("{}: the kernel's list kept changing while it was read", operation)});
+  return fail(
+      Error{ErrorKind::kFailed, fmt::format("{}: the kernel's list kept changing while it was read", operation)});
 }
 
 }  // namespace vmt

@@ -17,12 +17,9 @@ struct Sysctl {
   std::string_view value;
 };
 
-// Answer ARP for the host's addresses to guests only: their routes leave through the shim, the LAN's do not. Without it every
-// LAN peer gets two answers with two MACs (proven by netns/host_access_test).
-constexpr Sysctl kShimSysctlsV4[] = {{"/proc/sys/net/ipv4/conf/{}/arp_filter", "1"}};
-
-constexpr Sysctl kShimSysctlsV6[] = {
-    // Before forwarding, which would switch it off only in the default setting: routers of the LAN are the parent's business.
+constexpr Sysctl kShimSysctls[] = {
+    // Before forwarding, which would switch it off only in the default setting: routers of the LAN are the parent's
+    // business.
     {"/proc/sys/net/ipv6/conf/{}/accept_ra", "0"},
     // proxy_ndp does nothing without it. all/forwarding stays 0, so the host forwards nothing.
     {"/proc/sys/net/ipv6/conf/{}/forwarding", "1"},
@@ -42,13 +39,8 @@ Status write(const Sysctl& sysctl, const IfName& link) {
 }  // namespace
 
 Status write_shim_sysctls(const IfName& link) {
-  for (const auto& sysctl : kShimSysctlsV4)
+  for (const auto& sysctl : kShimSysctls)
     if (auto status = write(sysctl, link); !status) return status;
-  for (const auto& sysctl : kShimSysctlsV6) {
-    auto status = write(sysctl, link);
-    if (!status && status.error().kind == ErrorKind::kNotFound) return {};
-    if (!status) return status;
-  }
   return {};
 }
 

@@ -9,8 +9,8 @@
 
 namespace vmt {
 
-// Writes the recipe of the unnumbered shim for `link` (see shim_sysctls in the source for each one's reason). IPv6 is left
-// out on a host that has none.
+// The IPv6 half of the unnumbered shim's recipe, for a link on a host that has IPv6; netlink takes the IPv4 half
+// (request::quiet_shim). The source gives each one's reason.
 Status write_shim_sysctls(const IfName& link);
 
 }  // namespace vmt

@@ -31,7 +31,9 @@ ShimRole role_of_alias(std::string_view alias) {
   return alias == kGuestsAlias ? ShimRole::kGuests : ShimRole::kUnfinished;
 }
 
-IfName shim_name(unsigned parent_index) { return *IfName::parse(fmt::format("{}{}", kShimPrefix, parent_index)); }
+IfName shim_name(unsigned parent_index) {
+  return *IfName::parse(fmt::format("{}{}", kShimPrefix, parent_index));
+}
 
 std::optional<unsigned> shim_parent(std::string_view name) {
   if (!name.starts_with(kShimPrefix)) return std::nullopt;

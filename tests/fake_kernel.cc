@@ -9,7 +9,9 @@
 namespace vmt {
 namespace {
 
-Status failed(int error_number, const Change& change) { return fail(errno_error(error_number, describe(change))); }
+Status failed(int error_number, const Change& change) {
+  return fail(errno_error(error_number, describe(change)));
+}
 
 template <typename Container, typename Predicate>
 Status erase_one(Container& container, const Change& change, Predicate predicate) {
@@ -19,9 +21,15 @@ Status erase_one(Container& container, const Change& change, Predicate predicate
 
 }  // namespace
 
-unsigned FakeKernel::add_parent(const char* name, const char* mac, std::vector<const char*> addresses, const char* gateway) {
-  Parent parent{.index = next_index_++, .name = *IfName::parse(name), .mac = *MacAddress::parse(mac), .up = true, .carrier = true,
-                .addresses = {}, .gateways = {}};
+unsigned FakeKernel::add_parent(const char* name, const char* mac, std::vector<const char*> addresses,
+                                const char* gateway) {
+  Parent parent{.index = next_index_++,
+                .name = *IfName::parse(name),
+                .mac = *MacAddress::parse(mac),
+                .up = true,
+                .carrier = true,
+                .addresses = {},
+                .gateways = {}};
   for (const char* address : addresses) parent.addresses.push_back({*IpPrefix::parse(address), true});
   if (gateway != nullptr) parent.gateways.push_back(*IpAddress::parse(gateway));
   parents_.push_back(parent);
@@ -29,8 +37,13 @@ unsigned FakeKernel::add_parent(const char* name, const char* mac, std::vector<c
 }
 
 unsigned FakeKernel::add_child(unsigned parent, const char* name, const char* mac, MacvlanMode mode, bool macvtap) {
-  children_.push_back({.index = next_index_++, .name = *IfName::parse(name), .parent = parent, .mac = *MacAddress::parse(mac), .mode = mode,
-                       .macvtap = macvtap, .up = true});
+  children_.push_back({.index = next_index_++,
+                       .name = *IfName::parse(name),
+                       .parent = parent,
+                       .mac = *MacAddress::parse(mac),
+                       .mode = mode,
+                       .macvtap = macvtap,
+                       .up = true});
   return children_.back().index;
 }
 
@@ -50,7 +63,9 @@ void FakeKernel::add_foreign_route(const char* destination, unsigned device) {
   foreign_routes_.emplace(*IpAddress::parse(destination), device);
 }
 
-void FakeKernel::add_foreign_link(const char* name) { foreign_links_.insert(name); }
+void FakeKernel::add_foreign_link(const char* name) {
+  foreign_links_.insert(name);
+}
 
 std::expected<Parent, Error> FakeKernel::parent(const IfName& name) {
   const auto it = std::ranges::find(parents_, name, &Parent::name);
@@ -72,8 +87,13 @@ std::optional<unsigned> FakeKernel::index_of(const IfName& name) {
 std::expected<std::vector<Child>, Error> FakeKernel::children() {
   auto all = children_;
   for (const auto& shim : owned_.shims)
-    all.push_back({.index = shim.index, .name = shim.name, .parent = shim.parent, .mac = shim.mac, .mode = MacvlanMode::kBridge,
-                   .macvtap = false, .up = shim.configured});
+    all.push_back({.index = shim.index,
+                   .name = shim.name,
+                   .parent = shim.parent,
+                   .mac = shim.mac,
+                   .mode = MacvlanMode::kBridge,
+                   .macvtap = false,
+                   .up = shim.configured});
   return all;
 }
 
@@ -81,17 +101,26 @@ std::expected<std::optional<RouteView>, Error> FakeKernel::route_to(const IpAddr
   for (const auto& parent : parents_)
     for (const auto& own : parent.addresses)
       if (own.prefix.address == address)
-        return RouteView{.destination = {address, address.bits()}, .device = 1, .protocol = 2, .source = {}, .local = true};
+        return RouteView{
+            .destination = {address, address.bits()}, .device = 1, .protocol = 2, .source = {}, .local = true};
   for (const auto& route : owned_.routes)
     if (route.guest == address)
-      return RouteView{.destination = {address, address.bits()}, .device = route.shim,
-                       .protocol = route.manual ? kManualProtocol : kGuestProtocol, .source = route.source, .local = false};
+      return RouteView{.destination = {address, address.bits()},
+                       .device = route.shim,
+                       .protocol = route.manual ? kManualProtocol : kGuestProtocol,
+                       .source = route.source,
+                       .local = false};
   if (const auto it = foreign_routes_.find(address); it != foreign_routes_.end())
-    return RouteView{.destination = {address, address.bits()}, .device = it->second, .protocol = 3, .source = {}, .local = false};
+    return RouteView{
+        .destination = {address, address.bits()}, .device = it->second, .protocol = 3, .source = {}, .local = false};
   for (const auto& parent : parents_)
     for (const auto& own : parent.addresses)
       if (own.prefix.contains(address))
-        return RouteView{.destination = own.prefix, .device = parent.index, .protocol = 2, .source = own.prefix.address, .local = false};
+        return RouteView{.destination = own.prefix,
+                         .device = parent.index,
+                         .protocol = 2,
+                         .source = own.prefix.address,
+                         .local = false};
   return std::nullopt;
 }
 
@@ -100,7 +129,8 @@ std::expected<Owned, Error> FakeKernel::owned(const Scope& scope) {
   for (const auto& shim : owned_.shims)
     if (!scope.parents || contains(*scope.parents, shim.parent)) result.shims.push_back(shim);
   const auto in_scope = [&](const auto& object) {
-    return contains(result.shims, object.shim, &Shim::index) && (!scope.addresses || contains(*scope.addresses, object.guest));
+    return contains(result.shims, object.shim, &Shim::index) &&
+           (!scope.addresses || contains(*scope.addresses, object.guest));
   };
   std::ranges::copy_if(owned_.routes, std::back_inserter(result.routes), in_scope);
   std::ranges::copy_if(owned_.neighbours, std::back_inserter(result.neighbours), in_scope);
@@ -114,11 +144,16 @@ Shim* FakeKernel::shim_on(unsigned parent) {
 
 Status FakeKernel::add(const CreateShim& change) {
   if (!parent(change.parent)) return failed(ENODEV, change);
-  if (shim_on(change.parent) != nullptr || foreign_links_.contains(shim_name(change.parent).str())) return failed(EEXIST, change);
+  if (shim_on(change.parent) != nullptr || foreign_links_.contains(shim_name(change.parent).str()))
+    return failed(EEXIST, change);
   for (const auto& child : children_)
     if (child.parent == change.parent && child.mode == MacvlanMode::kPassthru) return failed(EINVAL, change);
-  owned_.shims.push_back({.index = next_index_++, .name = shim_name(change.parent), .parent = change.parent, .mac = change.mac,
-                          .addresses = {}, .proxied = {}});
+  owned_.shims.push_back({.index = next_index_++,
+                          .name = shim_name(change.parent),
+                          .parent = change.parent,
+                          .mac = change.mac,
+                          .addresses = {},
+                          .proxied = {}});
   return {};
 }
 
@@ -176,12 +211,13 @@ struct FakeKernel::Applier {
                      [&](const GuestNeighbour& n) { return n.shim == c.shim && n.guest == c.guest; });
   }
   Status operator()(const DeleteRoute& c) const {
-    return erase_one(self.owned_.routes, change,
-                     [&](const GuestRoute& r) { return r.shim == c.shim && r.guest == c.guest && r.manual == c.manual; });
+    return erase_one(self.owned_.routes, change, [&](const GuestRoute& r) {
+      return r.shim == c.shim && r.guest == c.guest && r.manual == c.manual;
+    });
   }
 
   template <typename T>
-  Status insert(std::vector<T> Shim::* list, unsigned parent, const T& value) const {
+  Status insert(std::vector<T> Shim::*list, unsigned parent, const T& value) const {
     Shim* shim = self.shim_on(parent);
     if (shim == nullptr) return failed(ENODEV, change);
     if (contains(shim->*list, value)) return failed(EEXIST, change);
@@ -189,13 +225,15 @@ struct FakeKernel::Applier {
     return {};
   }
   template <typename T>
-  Status erase(std::vector<T> Shim::* list, unsigned parent, const T& value) const {
+  Status erase(std::vector<T> Shim::*list, unsigned parent, const T& value) const {
     Shim* shim = self.shim_on(parent);
     if (shim == nullptr) return failed(ENODEV, change);
     return erase_one(shim->*list, change, [&](const T& other) { return other == value; });
   }
 };
 
-Status FakeKernel::apply(const Change& change) { return std::visit(Applier{*this, change}, change); }
+Status FakeKernel::apply(const Change& change) {
+  return std::visit(Applier{*this, change}, change);
+}
 
 }  // namespace vmt

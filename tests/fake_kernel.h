@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// The honest fake: a host in memory that behaves as the kernel does where plans can tell, cascades and refusals included.
-// netns/kernel_contract_test.cc runs one suite on it and on the real kernel, so that it cannot drift.
+// The honest fake: a host in memory that behaves as the kernel does where plans can tell, cascades and refusals
+// included. netns/kernel_contract_test.cc runs one suite on it and on the real kernel, so that it cannot drift.
 #pragma once
 
 #include <map>
@@ -14,7 +14,8 @@ namespace vmt {
 class FakeKernel : public Kernel {
  public:
   // ---- the host, set up by tests ----
-  unsigned add_parent(const char* name, const char* mac, std::vector<const char*> addresses, const char* gateway = nullptr);
+  unsigned add_parent(const char* name, const char* mac, std::vector<const char*> addresses,
+                      const char* gateway = nullptr);
   unsigned add_child(unsigned parent, const char* name, const char* mac, MacvlanMode mode, bool macvtap = true);
   void remove_link(unsigned index);
   void add_foreign_route(const char* destination, unsigned device);

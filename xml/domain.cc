@@ -15,7 +15,9 @@ namespace {
 
 using Notes = std::vector<std::string>;
 
-std::string_view attribute(const pugi::xml_node& node, const char* name) { return node.attribute(name).value(); }
+std::string_view attribute(const pugi::xml_node& node, const char* name) {
+  return node.attribute(name).value();
+}
 
 std::expected<NicSource, Error> direct_source(const pugi::xml_node& interface) {
   const pugi::xml_node source = interface.child("source");
@@ -62,7 +64,10 @@ std::expected<Nic, Error> parse_nic(const pugi::xml_node& interface) {
   if (!mac) return fail(mac.error());
   auto source = source_of(interface);
   if (!source) return fail(source.error());
-  Nic nic{.mac = *mac, .source = std::move(*source), .target = {}, .model = std::string(attribute(interface.child("model"), "type"))};
+  Nic nic{.mac = *mac,
+          .source = std::move(*source),
+          .target = {},
+          .model = std::string(attribute(interface.child("model"), "type"))};
   if (auto target = IfName::parse(attribute(interface.child("target"), "dev"))) nic.target = std::move(*target);
   nic.queues = queues_of(interface);
   nic.link_up = attribute(interface.child("link"), "state") != "down";
@@ -79,7 +84,8 @@ void parse_nics(const pugi::xml_node& domain, Guest& guest, Notes& notes) {
       continue;
     }
     for (const auto& other : guest.nics)
-      if (other.mac == nic->mac) notes.push_back(fmt::format("guest {}: two interfaces have the MAC {}", quoted(guest.name), nic->mac.str()));
+      if (other.mac == nic->mac)
+        notes.push_back(fmt::format("guest {}: two interfaces have the MAC {}", quoted(guest.name), nic->mac.str()));
     guest.nics.push_back(std::move(*nic));
   }
 }
@@ -95,7 +101,8 @@ void parse_identity(const pugi::xml_node& domain, Guest& guest, Notes& notes) {
   }
   const std::string_view id = attribute(domain, "id");
   int number = 0;
-  if (const auto [end, error] = std::from_chars(id.data(), id.data() + id.size(), number); !id.empty() && error == std::errc{})
+  if (const auto [end, error] = std::from_chars(id.data(), id.data() + id.size(), number);
+      !id.empty() && error == std::errc{})
     guest.id = number;
 }
 
@@ -109,7 +116,8 @@ std::expected<ParsedDomain, Error> parse_domain(std::string text) {
   if (!result) return fail(invalid(fmt::format("domain XML: {} at byte {}", result.description(), result.offset)));
   const pugi::xml_node domain = document.child("domain");
   if (!domain)
-    return fail(invalid(fmt::format("domain XML: the root element is {}, not 'domain'", quoted(document.document_element().name()))));
+    return fail(invalid(
+        fmt::format("domain XML: the root element is {}, not 'domain'", quoted(document.document_element().name()))));
   ParsedDomain parsed;
   parse_identity(domain, parsed.guest, parsed.notes);
   parse_nics(domain, parsed.guest, parsed.notes);

@@ -21,7 +21,8 @@ bool is_ours(const pugi::xml_node& node, std::string_view local_name) {
   if ((colon == std::string_view::npos ? name : name.substr(colon + 1)) != local_name) return false;
   const std::string declaration = prefix.empty() ? "xmlns" : fmt::format("xmlns:{}", prefix);
   for (pugi::xml_node scope = node; scope; scope = scope.parent())
-    if (const auto uri = scope.attribute(declaration.c_str())) return std::string_view(uri.value()) == kMetadataNamespace;
+    if (const auto uri = scope.attribute(declaration.c_str()))
+      return std::string_view(uri.value()) == kMetadataNamespace;
   return false;
 }
 
@@ -62,7 +63,8 @@ void parse_metadata(const pugi::xml_node& metadata, Guest& guest, std::vector<st
     if (enabled == "no")
       guest.host_access = false;
     else if (!enabled.empty() && enabled != "yes")
-      notes.push_back(fmt::format("guest {}: metadata: enabled={} is neither 'yes' nor 'no'; taken as 'yes'", quoted(guest.name), quoted(enabled)));
+      notes.push_back(fmt::format("guest {}: metadata: enabled={} is neither 'yes' nor 'no'; taken as 'yes'",
+                                  quoted(guest.name), quoted(enabled)));
     for (const auto& child : element.children())
       if (is_ours(child, "nic")) parse_nic(child, guest, notes);
   }

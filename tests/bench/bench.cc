@@ -3,8 +3,8 @@
 // machine hits all of them alike. Prints one JSON object; scripts/bench makes the table.
 //
 //   bench ROUNDS FILE, where each line of FILE is: NAME <tab> BEFORE <tab> STDIN <tab> COMMAND
-// BEFORE is a shell command run untimed before each round ("-" for none), STDIN a file ("-" for /dev/null), COMMAND is split at
-// blanks and started without a shell.
+// BEFORE is a shell command run untimed before each round ("-" for none), STDIN a file ("-" for /dev/null), COMMAND is
+// split at blanks and started without a shell.
 #include <fcntl.h>
 #include <spawn.h>
 #include <sys/wait.h>
@@ -60,7 +60,8 @@ double time_once(const Entry& entry) {
   const auto start = std::chrono::steady_clock::now();
   pid_t child = 0;
   int status = 0;
-  if (posix_spawnp(&child, argv[0], &actions, nullptr, argv.data(), environ) != 0 || waitpid(child, &status, 0) != child) {
+  if (posix_spawnp(&child, argv[0], &actions, nullptr, argv.data(), environ) != 0 ||
+      waitpid(child, &status, 0) != child) {
     std::cerr << "bench: cannot run " << argv[0] << '\n';
     std::exit(1);
   }

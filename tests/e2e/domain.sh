@@ -5,8 +5,11 @@
 #
 #   hv COMMAND...              run a command in the hypervisor node
 #   domain_xml NAME ITEM...    print domain XML
-#   domain_start NAME ITEM...  define it, start it, wait until the guest is ready
+#   domain_launch NAME ITEM... define it and start it
+#   domain_start NAME ITEM...  the same, and wait until the guest is ready
+#   metadata_xml MAC ADDRESS...  the <metadata> that gives a NIC its addresses
 #   domain_remove NAME         destroy and undefine it; no error when it is not there
+#   libvirtd_uri LAB           where a client outside the lab finds its libvirtd
 #   guest_wait NAME            wait until the guest says that its network is configured
 #   guest_run NAME COMMAND     run a shell command in the guest: its output, its exit status
 #
@@ -62,6 +65,13 @@ _domain_nic() {
     words+=" vmt.nic=${key[mac]}$addresses"
 }
 
+metadata_xml() {
+    echo "<vmt:host-access xmlns:vmt='urn:virt-macvtap:host-access:1'><vmt:nic mac='$1'>"
+    shift
+    printf '<vmt:address>%s</vmt:address>' "$@"
+    echo "</vmt:nic></vmt:host-access>"
+}
+
 domain_xml() {
     local name=$1 item interfaces='' words='' metadata='' uuid='' addresses
     shift
@@ -104,9 +114,13 @@ $interfaces    <serial type='unix'>
 XML
 }
 
-domain_start() {
+domain_launch() {
     domain_xml "$@" | hv_virsh define /dev/stdin >/dev/null || return
-    hv_virsh start "$1" >/dev/null || return
+    hv_virsh start "$1" >/dev/null
+}
+
+domain_start() {
+    domain_launch "$@" || return
     guest_wait "$1"
 }
 
@@ -150,4 +164,13 @@ with socket.socket(socket.AF_UNIX) as console:
             print(line, flush=True)
 sys.exit("guest_run: the console closed")
 ' "/var/lib/libvirt/qemu/$name.console" "$*"
+}
+
+libvirtd_uri() {
+    local pid
+    for pid in $(ip netns pids "$1-hv"); do
+        if [[ $(<"/proc/$pid/comm") == libvirtd ]]; then
+            echo "qemu+unix:///system?socket=/proc/$pid/root/run/libvirt/libvirt-sock"
+        fi
+    done
 }

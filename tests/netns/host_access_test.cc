@@ -14,12 +14,18 @@ namespace {
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-IpAddress ip(const char* text) { return *IpAddress::parse(text); }
+IpAddress ip(const char* text) {
+  return *IpAddress::parse(text);
+}
 
 Guest guest(const char* name, const char* mac, std::vector<IpAddress> addresses, const char* parent = "eth0") {
-  return {.name = name, .uuid = {}, .id = 1,
-          .nics = {{.mac = *MacAddress::parse(mac), .source = DirectSource{*IfName::parse(parent), MacvlanMode::kBridge, ""},
-                    .target = {}, .model = {}}},
+  return {.name = name,
+          .uuid = {},
+          .id = 1,
+          .nics = {{.mac = *MacAddress::parse(mac),
+                    .source = DirectSource{*IfName::parse(parent), MacvlanMode::kBridge, ""},
+                    .target = {},
+                    .model = {}}},
           .given = {{*MacAddress::parse(mac), std::move(addresses)}}};
 }
 
@@ -52,7 +58,8 @@ class HostAccessTest : public NamespaceTest {
     return output_of(
         "ip netns exec peer arping -c 1 -W 0.3 -w 1 -i eth0 192.0.2.10 | grep -o 'from [^ ]*';"
         "ip -n peer neigh flush dev eth0; ip netns exec peer ping -c 1 -W 1 2001:db8:1::10 >/dev/null;"
-        "ip netns exec peer ping -c 1 -W 1 192.0.2.10 >/dev/null; ip -n peer neigh show to 2001:db8:1::10 | grep -o 'lladdr [^ ]*';"
+        "ip netns exec peer ping -c 1 -W 1 192.0.2.10 >/dev/null; ip -n peer neigh show to 2001:db8:1::10 | grep -o "
+        "'lladdr [^ ]*';"
         "ip -n peer neigh show to 192.0.2.10 | grep -o 'lladdr [^ ]*'");
   }
 
@@ -71,9 +78,11 @@ TEST_F(HostAccessTest, HostAndGuestsTalkBothWaysAndTheLanSeesNoDifference) {
   EXPECT_FALSE(reaches("web", "2001:db8:1::10"));
   start(web_);
   start(db_);
-  for (const char* address : {"192.0.2.61", "2001:db8:1::61", "192.0.2.62", "2001:db8:1::62"}) EXPECT_TRUE(reaches("", address)) << address;
+  for (const char* address : {"192.0.2.61", "2001:db8:1::61", "192.0.2.62", "2001:db8:1::62"})
+    EXPECT_TRUE(reaches("", address)) << address;
   for (const char* name : {"web", "db", "peer"})
-    for (const char* address : {"192.0.2.10", "2001:db8:1::10"}) EXPECT_TRUE(reaches(name, address)) << name << " " << address;
+    for (const char* address : {"192.0.2.10", "2001:db8:1::10"})
+      EXPECT_TRUE(reaches(name, address)) << name << " " << address;
   EXPECT_TRUE(reaches("web", "192.0.2.62"));
   EXPECT_TRUE(reaches("web", "2001:db8:1::1"));
   EXPECT_TRUE(reaches("peer", "2001:db8:1::61"));
@@ -90,11 +99,40 @@ TEST_F(HostAccessTest, TheHostSpeaksFromItsUsualAddress) {
   start(web_);
   EXPECT_THAT(output_of("ip route get 192.0.2.61"), HasSubstr("src 192.0.2.10"));
   EXPECT_THAT(output_of("ip route get 2001:db8:1::61"), HasSubstr("src 2001:db8:1::10"));
-  EXPECT_THAT(output_of("ip addr show dev vmt-$(cat /sys/class/net/eth0/ifindex) scope global"), IsEmpty());
+  EXPECT_THAT(output_of("ip addr show dev vmt-$(cat /sys/class/net/eth0/ifindex) | grep inet"), IsEmpty());
+}
+
+TEST_F(HostAccessTest, ALostCarrierAndAParentThatWasDownChangeNothing) {
+  start(web_);
+  for (const char* trouble : {"ip -n peer link set eth0 down; for i in $(seq 300); do ip link show eth0 | grep -q "
+                              "NO-CARRIER && break; sleep 0.01; done;"
+                              "sleep 0.1; ip -n peer link set eth0 up; for i in $(seq 300); do ip link show eth0 | "
+                              "grep -q 'state UP' && break; sleep 0.01; done",
+                              "ip link set eth0 down && ip link set eth0 up"}) {
+    sh(trouble);
+    sh("ip -6 addr replace 2001:db8:1::10/64 dev eth0 nodad");  // which the kernel drops with the parent
+    start(web_);
+    EXPECT_TRUE(reaches("", "192.0.2.61")) << trouble;
+    EXPECT_TRUE(reaches("web", "192.0.2.10")) << trouble;
+    EXPECT_TRUE(reaches("web", "2001:db8:1::10")) << trouble;
+    EXPECT_TRUE(reaches("", "2001:db8:1::61")) << trouble;
+  }
+}
+
+TEST_F(HostAccessTest, TheLanHearsNothingFromTheShimWhenItComesUp) {
+  sh("ip netns exec peer timeout 3 tcpdump -i eth0 -n -e ether src " +
+     shim_mac(*MacAddress::parse("52:54:00:ee:00:10")).str() +
+     " >/run/heard 2>/run/tcpdump & for i in $(seq 100); do grep -q listening /run/tcpdump && break; sleep 0.02; done");
+  start(web_);
+  EXPECT_TRUE(reaches("", "192.0.2.61"));
+  EXPECT_TRUE(reaches("web", "2001:db8:1::10"));
+  sh("sleep 2.5");  // longer than the kernel's delays for reports and duplicate detection
+  EXPECT_THAT(output_of("grep -v 'ethertype ARP.*tell 192.0.2.10' /run/heard"), IsEmpty());
 }
 
 TEST_F(HostAccessTest, ANumberedShimIsReachedAtItsAddressAndOnlyGuestsSeeItsMac) {
-  config_.parents[*IfName::parse("eth0")].addresses = {*IpPrefix::parse("192.0.2.60/32"), *IpPrefix::parse("2001:db8:1::60")};
+  config_.parents[*IfName::parse("eth0")].addresses = {*IpPrefix::parse("192.0.2.60/32"),
+                                                       *IpPrefix::parse("2001:db8:1::60")};
   const std::string before = network_state();
   const std::string view = lan_view();
   start(web_);
@@ -129,7 +167,8 @@ TEST_F(HostAccessTest, AManualRouteGivesWayToNobodyAndAGuestTakesOverTheResolved
 TEST_F(HostAccessTest, ARenamedParentAndARenamedShimAreFoundAgain) {
   const std::string before = network_state();
   start(web_);
-  sh("ip link set eth0 down && ip link set eth0 name lan0 && ip link set lan0 up && ip link property add dev lan0 altname uplink");
+  sh("ip link set eth0 down && ip link set eth0 name lan0 && ip link set lan0 up && ip link property add dev lan0 "
+     "altname uplink");
   sh("ip link set vmt-$(cat /sys/class/net/lan0/ifindex) name other0");
   Guest renamed = guest("db", "52:54:00:12:34:57", {ip("192.0.2.62")}, "lan0");
   start(renamed);
@@ -145,10 +184,12 @@ TEST_F(HostAccessTest, ARenamedParentAndARenamedShimAreFoundAgain) {
 TEST_F(HostAccessTest, AMeddledWithShimIsRepaired) {
   start(web_);
   const std::string shim = shim_name(*kernel_->index_of(*IfName::parse("eth0"))).str();
-  for (const std::string& meddling : std::initializer_list<std::string>{"echo 0 >/proc/sys/net/ipv4/conf/" + shim + "/arp_filter", "echo 0 >/proc/sys/net/ipv6/conf/" + shim + "/proxy_ndp",
-                                      "echo 0 >/proc/sys/net/ipv6/conf/" + shim + "/forwarding", "ip link set " + shim + " down",
-                                      "ip route flush proto 118", "ip neigh flush nud permanent dev " + shim,
-                                      "ip link set " + shim + " alias ''"}) {
+  for (const std::string& meddling : std::initializer_list<std::string>{
+           "echo 0 >/proc/sys/net/ipv4/conf/" + shim + "/arp_filter",
+           "echo 0 >/proc/sys/net/ipv6/conf/" + shim + "/proxy_ndp",
+           "echo 0 >/proc/sys/net/ipv6/conf/" + shim + "/forwarding", "ip link set " + shim + " down",
+           "ip route flush proto 118", "ip neigh flush nud permanent dev " + shim,
+           "ip link set " + shim + " alias ''"}) {
     sh(meddling);
     start(web_);
     EXPECT_TRUE(plan_start(*kernel_, web_, config_)->changes.empty()) << meddling;
@@ -167,15 +208,21 @@ TEST_F(HostAccessTest, ErrorsNameTheObjectAndTheCure) {
     if (errors.size() == 1) return errors[0].message;
     return planned->notes.empty() ? std::string("nothing went wrong") : planned->notes[0];
   };
-  EXPECT_THAT(error_of("ip link add br0 type bridge && ip link add v0 type veth peer name v1 && ip link set v0 master br0", "v0"),
-              testing::AllOf(HasSubstr("create shim"), HasSubstr("on v0"), HasSubstr("busy"), HasSubstr("v0 is a port of bridge br0; use br0")));
-  EXPECT_THAT(error_of("ip link add p0 type veth peer name p1 && ip link add link p0 name tap0 type macvtap mode passthru", "p0"),
-              HasSubstr("tap0 is in passthru mode and has p0 for itself"));
+  EXPECT_THAT(
+      error_of("ip link add br0 type bridge && ip link add v0 type veth peer name v1 && ip link set v0 master br0",
+               "v0"),
+      testing::AllOf(HasSubstr("create shim"), HasSubstr("on v0"), HasSubstr("busy"),
+                     HasSubstr("v0 is a port of bridge br0; use br0")));
+  EXPECT_THAT(
+      error_of("ip link add p0 type veth peer name p1 && ip link add link p0 name tap0 type macvtap mode passthru",
+               "p0"),
+      HasSubstr("tap0 is in passthru mode and has p0 for itself"));
   EXPECT_THAT(error_of("ip link add d0 type veth peer name d1", "d0"), HasSubstr("parent d0 is down"));
   EXPECT_THAT(error_of("true", "lo"), HasSubstr("parent lo: not an Ethernet link"));
   EXPECT_THAT(error_of("true", "nosuch0"), HasSubstr("look up parent nosuch0: No such device"));
   EXPECT_THAT(error_of("ip link add f0 type veth peer name f1 && ip link set f0 up && "
-                       "ip link add vmt-$(cat /sys/class/net/f0/ifindex) type veth peer name f2", "f0"),
+                       "ip link add vmt-$(cat /sys/class/net/f0/ifindex) type veth peer name f2",
+                       "f0"),
               HasSubstr("exists that is not ours"));
 }
 

@@ -16,7 +16,9 @@ using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::SizeIs;
 
-IpAddress ip(const char* text) { return *IpAddress::parse(text); }
+IpAddress ip(const char* text) {
+  return *IpAddress::parse(text);
+}
 const MacAddress kMac = *MacAddress::parse("52:54:00:12:34:56");
 const MacAddress kShimMac = shim_mac(*MacAddress::parse("52:54:00:ee:00:10"));
 const IfName kEth0 = *IfName::parse("eth0");
@@ -38,7 +40,8 @@ class KernelContractTest : public NamespaceTest, public testing::WithParamInterf
       if (IsSkipped() || HasFatalFailure()) return;
       add_lan();
       sh("ip -6 route del default");
-      sh("ip link add link eth0 name macvtap0 address " + kMac.str() + " type macvtap mode bridge && ip link set macvtap0 up");
+      sh("ip link add link eth0 name macvtap0 address " + kMac.str() +
+         " type macvtap mode bridge && ip link set macvtap0 up");
       sh("ip route add 192.0.2.99 dev eth0");
       auto real = RtnlKernel::open();
       ASSERT_TRUE(real) << real.error().message;
@@ -211,7 +214,8 @@ TEST_P(KernelContractTest, DeletingTwiceIsNotFound) {
   make_shim();
   add_web();
   const unsigned shim = owned().shims.at(0).index;
-  for (const Change& change : {Change{DeleteRoute{shim, ip("192.0.2.61"), false}}, Change{DeleteNeighbour{shim, ip("192.0.2.61")}}}) {
+  for (const Change& change :
+       {Change{DeleteRoute{shim, ip("192.0.2.61"), false}}, Change{DeleteNeighbour{shim, ip("192.0.2.61")}}}) {
     EXPECT_TRUE(kernel_->apply(change));
     const auto again = kernel_->apply(change);
     ASSERT_FALSE(again) << describe(change);
@@ -228,7 +232,8 @@ TEST_P(KernelContractTest, ProxiesAndAddressesComeAndGo) {
   EXPECT_FALSE(kernel_->apply(AddAddress{parent_, *IpPrefix::parse("192.0.2.60/32")}));
   ASSERT_TRUE(kernel_->apply(AddAddress{parent_, *IpPrefix::parse("2001:db8:1::60/128")}));
   EXPECT_THAT(owned().shims.at(0).proxied, ElementsAre(ip("2001:db8:1::10")));
-  EXPECT_THAT(owned().shims.at(0).addresses, ElementsAre(*IpPrefix::parse("192.0.2.60/32"), *IpPrefix::parse("2001:db8:1::60/128")));
+  EXPECT_THAT(owned().shims.at(0).addresses,
+              ElementsAre(*IpPrefix::parse("192.0.2.60/32"), *IpPrefix::parse("2001:db8:1::60/128")));
   EXPECT_TRUE(kernel_->apply(DeleteProxy{parent_, ip("2001:db8:1::10")}));
   EXPECT_TRUE(kernel_->apply(DeleteAddress{parent_, *IpPrefix::parse("192.0.2.60/32")}));
   EXPECT_THAT(owned().shims.at(0).proxied, IsEmpty());

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// What the code believes about the kernel, proven on the kernel that runs here. A failure means that a comment in lib/ is wrong.
+// What the code believes about the kernel, proven on the kernel that runs here. A failure means that a comment in lib/
+// is wrong.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -41,7 +42,8 @@ TEST_F(KernelFactsTest, WithoutArpFilterTheLanGetsTwoAnswersAndWithItOne) {
 TEST_F(KernelFactsTest, ProxyNdpNeedsForwardingOnItsOwnInterfaceOnly) {
   add_guest("web", "52:54:00:12:34:56", "192.0.2.61", "2001:db8:1::61");
   sh("ip link add link eth0 name m0 type macvlan mode bridge && echo 1 >/proc/sys/net/ipv6/conf/m0/proxy_ndp");
-  sh("echo 0 >/proc/sys/net/ipv6/neigh/m0/proxy_delay && ip link set m0 up && ip neigh add proxy 2001:db8:1::10 dev m0");
+  sh("echo 0 >/proc/sys/net/ipv6/neigh/m0/proxy_delay && ip link set m0 up && ip neigh add proxy 2001:db8:1::10 dev "
+     "m0");
   sh("ip route add 2001:db8:1::61/128 dev m0 src 2001:db8:1::10");
   const std::string ping = "ip netns exec web ping -6 -c 1 -W 2 2001:db8:1::10 >/dev/null";
   EXPECT_NE(status_of(ping), 0);
@@ -49,6 +51,16 @@ TEST_F(KernelFactsTest, ProxyNdpNeedsForwardingOnItsOwnInterfaceOnly) {
   sh("ip -n web neigh flush dev g0");
   EXPECT_EQ(status_of("for i in 1 2 3 4 5; do " + ping + " && exit 0; done; exit 1"), 0);
   EXPECT_EQ(output_of("cat /proc/sys/net/ipv6/conf/all/forwarding"), "0\n");
+}
+
+TEST_F(KernelFactsTest, OnlyAPermanentProxySurvivesALostCarrier) {
+  sh("ip link add link eth0 name m0 type macvlan mode bridge && ip link set m0 up && ip neigh add proxy 2001:db8:1::10 "
+     "dev m0");
+  sh("ip neigh add proxy 2001:db8:1::11 dev m0 nud permanent");
+  sh("ip -n peer link set eth0 down; for i in $(seq 300); do ip link show m0 | grep -q LOWERLAYERDOWN && break; sleep "
+     "0.01; done");
+  EXPECT_THAT(output_of("ip neigh show proxy dev m0"), Not(HasSubstr("::10")));
+  EXPECT_THAT(output_of("ip neigh show proxy dev m0"), HasSubstr("::11"));
 }
 
 TEST_F(KernelFactsTest, ASiblingWithTheSameMacCannotComeUp) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// A test in a network namespace of its own, with /sys and an empty /run that go with it. Nothing of the machine's own network is in
-// reach. Without root there is nothing to test with: a loud skip, a failure under CI=true.
+// A test in a network namespace of its own, with /sys and an empty /run that go with it. Nothing of the machine's own
+// network is in reach. Without root there is nothing to test with: a loud skip, a failure under CI=true.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -23,7 +23,8 @@ class NamespaceTest : public testing::Test {
   // eth0 as a hypervisor has it, with its other end in the namespace "peer", the LAN's gateway:
   // eth0 192.0.2.10/24 2001:db8:1::10/64 -- peer 192.0.2.1 2001:db8:1::1
   static void add_lan();
-  // A guest: a bridge-mode macvlan on eth0 in the namespace NAME. It gets frames as a macvtap's guest does, and needs no QEMU.
+  // A guest: a bridge-mode macvlan on eth0 in the namespace NAME. It gets frames as a macvtap's guest does, and needs
+  // no QEMU.
   static void add_guest(const std::string& name, const std::string& mac, const std::string& v4, const std::string& v6);
 
   // Everything the host's network consists of, but for counters and ages: to compare before and after.

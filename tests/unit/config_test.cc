@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include "lib/config_file.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include "lib/config_file.h"
 
 namespace vmt {
 namespace {
@@ -12,7 +12,9 @@ using testing::StartsWith;
 
 constexpr const char* kUuid = "6e0c3a0e-7a4b-4a3e-9c43-0ecd0a7f0001";
 
-Guest guest(const char* name) { return {.name = name, .uuid = *Uuid::parse(kUuid), .id = {}, .nics = {}, .given = {}}; }
+Guest guest(const char* name) {
+  return {.name = name, .uuid = *Uuid::parse(kUuid), .id = {}, .nics = {}, .given = {}};
+}
 
 TEST(ConfigTest, WithoutAWordEverythingIsOn) {
   const auto config = parse_config("", "f");

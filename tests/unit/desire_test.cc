@@ -15,16 +15,24 @@ const MacAddress kMac = *MacAddress::parse("52:54:00:12:34:56");
 const MacAddress kOther = *MacAddress::parse("52:54:00:12:34:57");
 const IfName kEth0 = *IfName::parse("eth0");
 
-IpAddress ip(const char* text) { return *IpAddress::parse(text); }
+IpAddress ip(const char* text) {
+  return *IpAddress::parse(text);
+}
 
 Parent lan_parent() {
-  return {.index = 2, .name = kEth0, .mac = *MacAddress::parse("52:54:00:ee:00:10"), .up = true, .carrier = true,
+  return {.index = 2,
+          .name = kEth0,
+          .mac = *MacAddress::parse("52:54:00:ee:00:10"),
+          .up = true,
+          .carrier = true,
           .addresses = {{*IpPrefix::parse("192.0.2.10/24"), true}, {*IpPrefix::parse("2001:db8:1::10/64"), true}},
           .gateways = {ip("192.0.2.1"), ip("2001:db8:1::1")}};
 }
 
 Guest guest_with(MacvlanMode mode) {
-  return {.name = "web", .uuid = {}, .id = 1,
+  return {.name = "web",
+          .uuid = {},
+          .id = 1,
           .nics = {{.mac = kMac, .source = DirectSource{kEth0, mode, ""}, .target = {}, .model = {}}},
           .given = {{kMac, {ip("192.0.2.61")}}}};
 }
@@ -39,7 +47,8 @@ TEST(AttachmentsTest, OnlyBridgeModeGetsHostAccessAndTheOthersLearnWhy) {
   const struct {
     MacvlanMode mode;
     const char* why;
-  } kRows[] = {{MacvlanMode::kVepa, "hairpin"}, {MacvlanMode::kPrivate, "cut off"}, {MacvlanMode::kPassthru, "for itself"}};
+  } kRows[] = {
+      {MacvlanMode::kVepa, "hairpin"}, {MacvlanMode::kPrivate, "cut off"}, {MacvlanMode::kPassthru, "for itself"}};
   for (const auto& row : kRows) {
     const auto result = attachments_of(guest_with(row.mode), {});
     EXPECT_THAT(result.nics, IsEmpty());
@@ -92,11 +101,11 @@ TEST(DesireTest, RefusesEveryAddressThatCannotBeTheGuests) {
   const struct {
     const char* address;
     const char* why;
-  } kRows[] = {{"192.0.2.10", "host's own"},    {"2001:db8:1::10", "host's own"}, {"192.0.2.77", "host's own"},
-               {"192.0.2.1", "gateway"},        {"2001:db8:1::1", "gateway"},     {"198.51.100.1", "off-link"},
-               {"2001:db8:2::1", "off-link"},   {"192.0.2.255", "reserved"},      {"192.0.2.0", "reserved"},
-               {"2001:db8:1::", "reserved"},    {"224.0.0.5", "multicast"},       {"ff02::5", "multicast"},
-               {"127.0.0.1", "loopback"},       {"0.0.0.0", "unspecified"},       {"255.255.255.255", "broadcast"},
+  } kRows[] = {{"192.0.2.10", "host's own"},  {"2001:db8:1::10", "host's own"}, {"192.0.2.77", "host's own"},
+               {"192.0.2.1", "gateway"},      {"2001:db8:1::1", "gateway"},     {"198.51.100.1", "off-link"},
+               {"2001:db8:2::1", "off-link"}, {"192.0.2.255", "reserved"},      {"192.0.2.0", "reserved"},
+               {"2001:db8:1::", "reserved"},  {"224.0.0.5", "multicast"},       {"ff02::5", "multicast"},
+               {"127.0.0.1", "loopback"},     {"0.0.0.0", "unspecified"},       {"255.255.255.255", "broadcast"},
                {"fe80::1", "link-local"}};
   for (const auto& row : kRows) {
     const auto wish = wish_for({ip(row.address)}, facts);

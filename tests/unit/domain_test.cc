@@ -109,20 +109,29 @@ TEST(DomainFixtureTest, APremadeDeviceIsKnownByItsName) {
   EXPECT_EQ(std::get<PremadeSource>(guest.nics[0].source).device.str(), "guest0");
 }
 
-TEST(DomainFixtureTest, OtherInterfacesAreNotOurs) { EXPECT_THAT(parse_fixture("others/start.xml").guest.nics, IsEmpty()); }
+TEST(DomainFixtureTest, OtherInterfacesAreNotOurs) {
+  EXPECT_THAT(parse_fixture("others/start.xml").guest.nics, IsEmpty());
+}
 
 std::string domain(const std::string& inside, const char* root = "<domain type='kvm'>") {
   return std::string(root) + "<name>web</name><uuid>6e0c3a0e-7a4b-4a3e-9c43-0ecd0a7f0001</uuid>" + inside + "</domain>";
 }
-std::string nic(const std::string& inside) { return "<devices><interface type='direct'>" + inside + "</interface></devices>"; }
+std::string nic(const std::string& inside) {
+  return "<devices><interface type='direct'>" + inside + "</interface></devices>";
+}
 const std::string kNic = nic("<mac address='52:54:00:12:34:56'/><source dev='eth0' mode='bridge'/>");
 
 TEST(DomainMetadataTest, AnyPrefixQuoteCommentAndCdataIsUnderstood) {
   const char* variants[] = {
-      "<vmt:host-access xmlns:vmt='urn:virt-macvtap:host-access:1'><vmt:nic mac='52:54:00:12:34:56'><vmt:address>192.0.2.61</vmt:address></vmt:nic></vmt:host-access>",
-      "<x:host-access xmlns:x=\"urn:virt-macvtap:host-access:1\"><x:nic mac=\"52:54:00:12:34:56\"><x:address>\n 192.0.2.61 </x:address></x:nic></x:host-access>",
-      "<host-access xmlns='urn:virt-macvtap:host-access:1'><nic mac='52:54:00:12:34:56'><address><![CDATA[192.0.2.61]]></address></nic></host-access>",
-      "<!-- ours --><a:b xmlns:a='urn:other'/><vmt:host-access xmlns:vmt='urn:virt-macvtap:host-access:1'><!-- c --><vmt:nic mac='52:54:00:12:34:56'><vmt:address>192.0.2<!-- split -->.61</vmt:address></vmt:nic></vmt:host-access>",
+      "<vmt:host-access xmlns:vmt='urn:virt-macvtap:host-access:1'><vmt:nic "
+      "mac='52:54:00:12:34:56'><vmt:address>192.0.2.61</vmt:address></vmt:nic></vmt:host-access>",
+      "<x:host-access xmlns:x=\"urn:virt-macvtap:host-access:1\"><x:nic mac=\"52:54:00:12:34:56\"><x:address>\n "
+      "192.0.2.61 </x:address></x:nic></x:host-access>",
+      "<host-access xmlns='urn:virt-macvtap:host-access:1'><nic "
+      "mac='52:54:00:12:34:56'><address><![CDATA[192.0.2.61]]></address></nic></host-access>",
+      "<!-- ours --><a:b xmlns:a='urn:other'/><vmt:host-access xmlns:vmt='urn:virt-macvtap:host-access:1'><!-- c "
+      "--><vmt:nic mac='52:54:00:12:34:56'><vmt:address>192.0.2<!-- split "
+      "-->.61</vmt:address></vmt:nic></vmt:host-access>",
   };
   for (const char* variant : variants) {
     const auto parsed = parse_domain(domain("<metadata>" + std::string(variant) + "</metadata>" + kNic));
@@ -134,16 +143,17 @@ TEST(DomainMetadataTest, AnyPrefixQuoteCommentAndCdataIsUnderstood) {
 }
 
 TEST(DomainMetadataTest, ADeclarationOnAnAncestorCounts) {
-  const auto parsed = parse_domain(
-      domain("<metadata><v:host-access enabled='no'/></metadata>" + kNic, "<domain xmlns:v='urn:virt-macvtap:host-access:1'>"));
+  const auto parsed = parse_domain(domain("<metadata><v:host-access enabled='no'/></metadata>" + kNic,
+                                          "<domain xmlns:v='urn:virt-macvtap:host-access:1'>"));
   ASSERT_TRUE(parsed);
   EXPECT_FALSE(parsed->guest.host_access);
 }
 
 TEST(DomainMetadataTest, SomebodyElsesElementOfTheSameNameIsNotOurs) {
-  for (const char* other : {"<vmt:host-access xmlns:vmt='urn:other' enabled='no'/>", "<host-access enabled='no'/>",
-                            "<vmt:host-access enabled='no'/>",
-                            "<a:x xmlns:a='urn:other'><vmt:host-access xmlns:vmt='urn:virt-macvtap:host-access:1' enabled='no'/></a:x>"}) {
+  for (const char* other :
+       {"<vmt:host-access xmlns:vmt='urn:other' enabled='no'/>", "<host-access enabled='no'/>",
+        "<vmt:host-access enabled='no'/>",
+        "<a:x xmlns:a='urn:other'><vmt:host-access xmlns:vmt='urn:virt-macvtap:host-access:1' enabled='no'/></a:x>"}) {
     const auto parsed = parse_domain(domain("<metadata>" + std::string(other) + "</metadata>" + kNic));
     ASSERT_TRUE(parsed);
     EXPECT_TRUE(parsed->guest.host_access) << other;
@@ -154,7 +164,8 @@ TEST(DomainMetadataTest, WhatMakesNoSenseIsLeftOutWithANoteAndTheRestCounts) {
   const auto parsed = parse_domain(domain(
       "<metadata><v:host-access xmlns:v='urn:virt-macvtap:host-access:1' enabled='perhaps'><v:nic mac='nonsense'/>"
       "<v:nic mac='52:54:00:12:34:56'><v:address>192.0.2.300</v:address><v:address>192.0.2.61</v:address></v:nic>"
-      "<v:nic mac='52:54:00:99:99:99'><v:address>192.0.2.62</v:address></v:nic></v:host-access></metadata>" + kNic));
+      "<v:nic mac='52:54:00:99:99:99'><v:address>192.0.2.62</v:address></v:nic></v:host-access></metadata>" +
+      kNic));
   ASSERT_TRUE(parsed);
   EXPECT_TRUE(parsed->guest.host_access);
   EXPECT_THAT(parsed->notes, ElementsAre(HasSubstr("'perhaps'"), HasSubstr("'nonsense'"), HasSubstr("'192.0.2.300'"),
@@ -163,20 +174,21 @@ TEST(DomainMetadataTest, WhatMakesNoSenseIsLeftOutWithANoteAndTheRestCounts) {
 }
 
 TEST(DomainTest, WhatIsNoDomainIsAnError) {
-  for (const std::string& text : {std::string(), std::string("\0\1\2\3", 4), std::string("no xml"), std::string("<network/>"),
-                                  domain(kNic).substr(0, 60), std::string(kMaxDomainXml + 1, ' ')})
+  for (const std::string& text :
+       {std::string(), std::string("\0\1\2\3", 4), std::string("no xml"), std::string("<network/>"),
+        domain(kNic).substr(0, 60), std::string(kMaxDomainXml + 1, ' ')})
     EXPECT_FALSE(parse_domain(text)) << text.substr(0, 20);
 }
 
 TEST(DomainTest, ABadNicIsLeftOutWithANoteAndTheOthersCount) {
-  const auto parsed = parse_domain(domain(
-      "<devices>"
-      "<interface type='direct'><source dev='eth0' mode='bridge'/></interface>"
-      "<interface type='direct'><mac address='52:54:00:zz:34:56'/><source dev='eth0'/></interface>"
-      "<interface type='direct'><mac address='52:54:00:12:34:01'/><source dev='../eth0'/></interface>"
-      "<interface type='direct'><mac address='52:54:00:12:34:02'/><source dev='eth0' mode='magic'/></interface>"
-      "<interface type='direct'><mac address='52:54:00:12:34:03'/><source dev='eth0'/></interface>"
-      "</devices>"));
+  const auto parsed = parse_domain(
+      domain("<devices>"
+             "<interface type='direct'><source dev='eth0' mode='bridge'/></interface>"
+             "<interface type='direct'><mac address='52:54:00:zz:34:56'/><source dev='eth0'/></interface>"
+             "<interface type='direct'><mac address='52:54:00:12:34:01'/><source dev='../eth0'/></interface>"
+             "<interface type='direct'><mac address='52:54:00:12:34:02'/><source dev='eth0' mode='magic'/></interface>"
+             "<interface type='direct'><mac address='52:54:00:12:34:03'/><source dev='eth0'/></interface>"
+             "</devices>"));
   ASSERT_TRUE(parsed);
   EXPECT_EQ(parsed->notes.size(), 4U);
   ASSERT_EQ(parsed->guest.nics.size(), 1U);
@@ -184,10 +196,11 @@ TEST(DomainTest, ABadNicIsLeftOutWithANoteAndTheOthersCount) {
 }
 
 TEST(DomainTest, ABadUuidAndADuplicateMacAreNoted) {
-  const auto parsed = parse_domain("<domain><name>a'b\n</name><uuid>zzz</uuid><devices>"
-                                   "<interface type='direct'><mac address='52:54:00:12:34:03'/><source dev='eth0'/></interface>"
-                                   "<interface type='direct'><mac address='52:54:00:12:34:03'/><source dev='eth1'/></interface>"
-                                   "</devices></domain>");
+  const auto parsed = parse_domain(
+      "<domain><name>a'b\n</name><uuid>zzz</uuid><devices>"
+      "<interface type='direct'><mac address='52:54:00:12:34:03'/><source dev='eth0'/></interface>"
+      "<interface type='direct'><mac address='52:54:00:12:34:03'/><source dev='eth1'/></interface>"
+      "</devices></domain>");
   ASSERT_TRUE(parsed);
   EXPECT_THAT(parsed->notes, ElementsAre(HasSubstr("UUID 'zzz'"), HasSubstr("two interfaces")));
   for (const auto& note : parsed->notes) EXPECT_EQ(note.find('\n'), std::string::npos);

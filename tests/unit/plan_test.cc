@@ -15,13 +15,22 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-IpAddress ip(const char* text) { return *IpAddress::parse(text); }
-MacAddress mac(const char* text) { return *MacAddress::parse(text); }
+IpAddress ip(const char* text) {
+  return *IpAddress::parse(text);
+}
+MacAddress mac(const char* text) {
+  return *MacAddress::parse(text);
+}
 
 Guest guest(const char* name, const char* nic_mac, std::vector<IpAddress> addresses, const char* parent = "eth0",
             MacvlanMode mode = MacvlanMode::kBridge) {
-  return {.name = name, .uuid = {}, .id = 1,
-          .nics = {{.mac = mac(nic_mac), .source = DirectSource{*IfName::parse(parent), mode, ""}, .target = {}, .model = {}}},
+  return {.name = name,
+          .uuid = {},
+          .id = 1,
+          .nics = {{.mac = mac(nic_mac),
+                    .source = DirectSource{*IfName::parse(parent), mode, ""},
+                    .target = {},
+                    .model = {}}},
           .given = {{mac(nic_mac), std::move(addresses)}}};
 }
 
@@ -30,7 +39,9 @@ constexpr const char* kDbMac = "52:54:00:12:34:57";
 
 class HostAccessPlanTest : public testing::Test {
  protected:
-  HostAccessPlanTest() { eth0_ = kernel_.add_parent("eth0", "52:54:00:ee:00:10", {"192.0.2.10/24", "2001:db8:1::10/64"}, "192.0.2.1"); }
+  HostAccessPlanTest() {
+    eth0_ = kernel_.add_parent("eth0", "52:54:00:ee:00:10", {"192.0.2.10/24", "2001:db8:1::10/64"}, "192.0.2.1");
+  }
 
   std::vector<std::string> run(const PlanResult& planned) {
     EXPECT_TRUE(planned) << planned.error().message;
@@ -55,17 +66,20 @@ class HostAccessPlanTest : public testing::Test {
 
 TEST_F(HostAccessPlanTest, AStartMakesTheShimBeforeWhatSitsOnItAndNeighboursBeforeRoutes) {
   const std::string shim_address = shim_mac(mac("52:54:00:ee:00:10")).str();
-  EXPECT_THAT(start(web_), ElementsAre("create shim vmt-2 on eth0 with " + shim_address, "answer for 2001:db8:1::10 on vmt-2",
-                                       "set shim vmt-2 up for guests", "pin 192.0.2.61 to 52:54:00:12:34:56 on vmt-2",
-                                       "pin 2001:db8:1::61 to 52:54:00:12:34:56 on vmt-2", "add route 192.0.2.61 dev vmt-2 src 192.0.2.10",
-                                       "add route 2001:db8:1::61 dev vmt-2 src 2001:db8:1::10"));
+  EXPECT_THAT(
+      start(web_),
+      ElementsAre("create shim vmt-2 on eth0 with " + shim_address, "answer for 2001:db8:1::10 on vmt-2",
+                  "set shim vmt-2 up for guests", "pin 192.0.2.61 to 52:54:00:12:34:56 on vmt-2",
+                  "pin 2001:db8:1::61 to 52:54:00:12:34:56 on vmt-2", "add route 192.0.2.61 dev vmt-2 src 192.0.2.10",
+                  "add route 2001:db8:1::61 dev vmt-2 src 2001:db8:1::10"));
   EXPECT_THAT(errors_, IsEmpty());
   EXPECT_THAT(start(web_), IsEmpty());
 }
 
 TEST_F(HostAccessPlanTest, ASecondGuestSharesTheShimAndTheLastOneTakesItAway) {
   start(web_);
-  EXPECT_THAT(start(db_), ElementsAre("pin 192.0.2.62 to 52:54:00:12:34:57 on vmt-2", "add route 192.0.2.62 dev vmt-2 src 192.0.2.10"));
+  EXPECT_THAT(start(db_), ElementsAre("pin 192.0.2.62 to 52:54:00:12:34:57 on vmt-2",
+                                      "add route 192.0.2.62 dev vmt-2 src 192.0.2.10"));
   stop(web_);
   EXPECT_EQ(all().shims.size(), 1U);
   EXPECT_EQ(all().routes.size(), 1U);
@@ -131,8 +145,9 @@ TEST_F(HostAccessPlanTest, ANewHostAddressMovesTheSource) {
   // As after a new lease: the parent as it is then, against what is owned now.
   Parent parent = *kernel_.parent(eth0_);
   parent.addresses = {{*IpPrefix::parse("192.0.2.20/24"), true}};
-  const auto desired = Desired{.shims = {{.parent = parent, .addresses = {}, .proxied = {}}},
-                               .addresses = {{.parent = eth0_, .guest = ip("192.0.2.61"), .source = ip("192.0.2.20"), .mac = mac(kWebMac)}}};
+  const auto desired = Desired{
+      .shims = {{.parent = parent, .addresses = {}, .proxied = {}}},
+      .addresses = {{.parent = eth0_, .guest = ip("192.0.2.61"), .source = ip("192.0.2.20"), .mac = mac(kWebMac)}}};
   std::vector<std::string> lines;
   for (const auto& change : plan(desired, all())) lines.push_back(describe(change));
   EXPECT_THAT(lines, testing::Contains("add route 192.0.2.61 dev vmt-2 src 192.0.2.20"));
@@ -142,7 +157,8 @@ TEST_F(HostAccessPlanTest, ANewHostAddressMovesTheSource) {
 
 TEST_F(HostAccessPlanTest, AnUnfinishedShimIsCompleted) {
   ASSERT_TRUE(kernel_.apply(CreateShim{eth0_, *IfName::parse("eth0"), shim_mac(mac("52:54:00:ee:00:10"))}));
-  EXPECT_THAT(start(db_), ElementsAre("answer for 2001:db8:1::10 on vmt-2", "set shim vmt-2 up for guests", HasSubstr("pin"), HasSubstr("add route")));
+  EXPECT_THAT(start(db_), ElementsAre("answer for 2001:db8:1::10 on vmt-2", "set shim vmt-2 up for guests",
+                                      HasSubstr("pin"), HasSubstr("add route")));
   EXPECT_THAT(errors_, IsEmpty());
 }
 
@@ -168,7 +184,8 @@ TEST_F(HostAccessPlanTest, PassthroughTakesAnIdleShimAwayAndLeavesABusyOne) {
   start(web_);
   EXPECT_THAT(run(plan_make_way(kernel_, passthrough)), IsEmpty());
   EXPECT_THAT(notes_, ElementsAre(HasSubstr("for itself")));
-  for (const auto& neighbour : all().neighbours) ASSERT_TRUE(kernel_.apply(DeleteNeighbour{neighbour.shim, neighbour.guest}));
+  for (const auto& neighbour : all().neighbours)
+    ASSERT_TRUE(kernel_.apply(DeleteNeighbour{neighbour.shim, neighbour.guest}));
   EXPECT_THAT(run(plan_make_way(kernel_, passthrough)), ElementsAre("delete shim vmt-2"));
 }
 
@@ -187,7 +204,8 @@ TEST_F(HostAccessPlanTest, ASyncBringsTheMissingTakesTheStaleAndKeepsWhatWasMade
 }
 
 TEST_F(HostAccessPlanTest, HostUpAndDownAreEachOthersInverse) {
-  const ManualRequest request{*IfName::parse("eth0"), {ip("192.0.2.70"), ip("192.0.2.71")}, {*IpPrefix::parse("192.0.2.60")}};
+  const ManualRequest request{
+      *IfName::parse("eth0"), {ip("192.0.2.70"), ip("192.0.2.71")}, {*IpPrefix::parse("192.0.2.60")}};
   run(plan_host_up(kernel_, request));
   EXPECT_EQ(all().routes.size(), 2U);
   EXPECT_EQ(all().routes[0].source, ip("192.0.2.60"));
@@ -227,7 +245,10 @@ TEST_F(HostAccessPlanTest, CleanTakesAllThatIsOursAndNothingElse) {
 
 TEST_F(HostAccessPlanTest, AMissingParentIsANoteAndTheOtherNicWorks) {
   Guest two = web_;
-  two.nics.push_back({.mac = mac(kDbMac), .source = DirectSource{*IfName::parse("eth9"), MacvlanMode::kBridge, ""}, .target = {}, .model = {}});
+  two.nics.push_back({.mac = mac(kDbMac),
+                      .source = DirectSource{*IfName::parse("eth9"), MacvlanMode::kBridge, ""},
+                      .target = {},
+                      .model = {}});
   start(two);
   EXPECT_THAT(notes_, ElementsAre(HasSubstr("eth9")));
   EXPECT_EQ(all().routes.size(), 2U);

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Every attribute of every request, read back with libnl's parser and our own decoders.
-#include "lib/rtnl_request.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <linux/if_link.h>
@@ -11,15 +9,22 @@
 #include <netlink/attr.h>
 
 #include "lib/rtnl_decode.h"
+#include "lib/rtnl_request.h"
 
 namespace vmt {
 namespace {
 
 const MacAddress kMac = *MacAddress::parse("52:54:00:12:34:56");
-IpAddress ip(const char* text) { return *IpAddress::parse(text); }
+IpAddress ip(const char* text) {
+  return *IpAddress::parse(text);
+}
 
-nlmsghdr* header(const NlMsg& message) { return nlmsg_hdr(message.get()); }
-bool creates(const NlMsg& message) { return (header(message)->nlmsg_flags & (NLM_F_CREATE | NLM_F_EXCL)) == (NLM_F_CREATE | NLM_F_EXCL); }
+nlmsghdr* header(const NlMsg& message) {
+  return nlmsg_hdr(message.get());
+}
+bool creates(const NlMsg& message) {
+  return (header(message)->nlmsg_flags & (NLM_F_CREATE | NLM_F_EXCL)) == (NLM_F_CREATE | NLM_F_EXCL);
+}
 
 TEST(RequestTest, AShimIsBornWithItsTag) {
   const auto message = request::new_shim({.parent = 7, .parent_name = *IfName::parse("eth0"), .mac = kMac});
@@ -58,7 +63,8 @@ TEST(RequestTest, ALinkIsDeletedByIndexAlone) {
 
 TEST(RequestTest, ARouteCarriesOurProtocolAndReplacesNothing) {
   for (const bool manual : {false, true}) {
-    const auto message = request::new_route(9, {.parent = 7, .guest = ip("192.0.2.61"), .source = ip("192.0.2.10"), .manual = manual});
+    const auto message =
+        request::new_route(9, {.parent = 7, .guest = ip("192.0.2.61"), .source = ip("192.0.2.10"), .manual = manual});
     EXPECT_TRUE(creates(message));
     EXPECT_FALSE(header(message)->nlmsg_flags & NLM_F_REPLACE);
     const auto route = decode_route(header(message));
@@ -102,7 +108,8 @@ TEST(RequestTest, AProxyIsOne) {
     EXPECT_TRUE(proxy->proxy);
     EXPECT_EQ(proxy->address, ip("2001:db8::10"));
   }
-  EXPECT_TRUE(static_cast<const ndmsg*>(nlmsg_data(header(request::delete_proxy(9, ip("2001:db8::10")))))->ndm_flags & NTF_PROXY);
+  EXPECT_TRUE(static_cast<const ndmsg*>(nlmsg_data(header(request::delete_proxy(9, ip("2001:db8::10")))))->ndm_flags &
+              NTF_PROXY);
 }
 
 TEST(RequestTest, AShimsAddressDrawsNoSubnetAndIsUsableAtOnce) {

@@ -22,13 +22,15 @@ TEST(MacAddressTest, ReadsAndPrintsWhatLibvirtPrints) {
 }
 
 TEST(MacAddressTest, RefusesWhatTheKernelWouldRefuseOnANic) {
-  for (const char* text : {"", "52:54:00:12:34", "52:54:00:12:34:5", "52:54:00:12:34:56:78", "52-54-00-12-34-56", "52:54:00:12:34:5g",
-                           "+2:54:00:12:34:56", " 2:54:00:12:34:56", "01:00:5e:00:00:01", "ff:ff:ff:ff:ff:ff", "00:00:00:00:00:00"})
+  for (const char* text :
+       {"", "52:54:00:12:34", "52:54:00:12:34:5", "52:54:00:12:34:56:78", "52-54-00-12-34-56", "52:54:00:12:34:5g",
+        "+2:54:00:12:34:56", " 2:54:00:12:34:56", "01:00:5e:00:00:01", "ff:ff:ff:ff:ff:ff", "00:00:00:00:00:00"})
     EXPECT_FALSE(MacAddress::parse(text)) << text;
 }
 
 TEST(IfNameTest, TakesWhatTheKernelTakes) {
-  for (const char* text : {"e", "eth0", "br-lan", "eth0.100", "a23456789012345", "ünter"}) EXPECT_TRUE(IfName::parse(text)) << text;
+  for (const char* text : {"e", "eth0", "br-lan", "eth0.100", "a23456789012345", "ünter"})
+    EXPECT_TRUE(IfName::parse(text)) << text;
   for (const char* text : {"", ".", "..", "a234567890123456", "a/b", "a:b", "a b", "a\tb", "a\nb"})
     EXPECT_FALSE(IfName::parse(text)) << text;
 }
@@ -37,11 +39,20 @@ TEST(IpAddressTest, SaysWhyAnAddressCannotBeAGuests) {
   const struct {
     const char* text;
     const char* why;
-  } kRows[] = {{"0.0.0.0", "is the unspecified address"}, {"127.0.0.1", "is a loopback address"}, {"224.0.0.1", "is a multicast address"},
-               {"255.255.255.255", "is a broadcast or reserved address"}, {"169.254.1.1", "is a link-local address"},
-               {"0.1.2.3", "is in 0.0.0.0/8"}, {"::", "is the unspecified address"}, {"::1", "is a loopback address"},
-               {"ff02::1", "is a multicast address"}, {"fe80::1", "is a link-local address"},
-               {"::ffff:192.0.2.1", "is an IPv4-mapped address"}, {"192.0.2.1", ""}, {"2001:db8::1", ""}, {"fd00::1", ""}};
+  } kRows[] = {{"0.0.0.0", "is the unspecified address"},
+               {"127.0.0.1", "is a loopback address"},
+               {"224.0.0.1", "is a multicast address"},
+               {"255.255.255.255", "is a broadcast or reserved address"},
+               {"169.254.1.1", "is a link-local address"},
+               {"0.1.2.3", "is in 0.0.0.0/8"},
+               {"::", "is the unspecified address"},
+               {"::1", "is a loopback address"},
+               {"ff02::1", "is a multicast address"},
+               {"fe80::1", "is a link-local address"},
+               {"::ffff:192.0.2.1", "is an IPv4-mapped address"},
+               {"192.0.2.1", ""},
+               {"2001:db8::1", ""},
+               {"fd00::1", ""}};
   for (const auto& row : kRows) EXPECT_EQ(IpAddress::parse(row.text)->why_not_a_guests(), row.why) << row.text;
 }
 
@@ -78,7 +89,8 @@ TEST(IpPrefixTest, RefusesALengthOutOfBounds) {
 
 TEST(UuidTest, TakesLibvirtsFormOnly) {
   EXPECT_EQ(Uuid::parse("6E0C3A0E-7a4b-4a3e-9c43-0ecd0a7f0001")->str(), "6e0c3a0e-7a4b-4a3e-9c43-0ecd0a7f0001");
-  for (const char* text : {"", "6e0c3a0e7a4b4a3e9c430ecd0a7f0001", "6e0c3a0e-7a4b-4a3e-9c43-0ecd0a7f000", "6e0c3a0e-7a4b-4a3e-9c43-0ecd0a7f000g"})
+  for (const char* text : {"", "6e0c3a0e7a4b4a3e9c430ecd0a7f0001", "6e0c3a0e-7a4b-4a3e-9c43-0ecd0a7f000",
+                           "6e0c3a0e-7a4b-4a3e-9c43-0ecd0a7f000g"})
     EXPECT_FALSE(Uuid::parse(text)) << text;
 }
 
