@@ -112,5 +112,6 @@ int main(int argc, char** argv) {
   } catch (const std::exception& error) {
     log(fmt::format("hook: {}", error.what()));
   }
-  return 0;
+  // Nothing to flush; taking down libstdc++'s locales would cost more than parsing the domain.
+  _exit(0);
 }

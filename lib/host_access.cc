@@ -261,9 +261,8 @@ PlanResult plan_host_down(Kernel& kernel, const ManualRequest& request) {
     Shim& shim = owned->shims.front();
     const bool was_manual = shim.role == ShimRole::kManual;
     shim.role = ShimRole::kGuests;
-    auto idle = departing(kernel, Owned{.shims = owned->shims, .routes = {}, .neighbours = owned->neighbours}, {});
-    if (!idle) return fail(idle.error());
-    going.shims = idle->shims;
+    // Needed is what a guest's known address uses; a macvtap alone, which may never have been libvirt's, keeps no shim.
+    going.shims = leaving(Owned{.shims = owned->shims, .routes = {}, .neighbours = owned->neighbours}, {}, {}).shims;
     if (going.shims.empty() && was_manual) result.changes.push_back(FinishShim{parent->index, ShimRole::kGuests});
   }
   std::ranges::move(plan({}, going), std::back_inserter(result.changes));

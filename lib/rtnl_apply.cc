@@ -46,7 +46,8 @@ Status RtnlKernel::create(const CreateShim& change) {
   }
   auto created = link(request::link_by_name(name), operation);
   if (!created) return fail(created.error());
-  shims_.insert_or_assign(change.parent, ShimRef{created->index, name, created->forwarding6.has_value()});
+  shims_.insert_or_assign(change.parent,
+                          ShimRef{created->index, name, created->forwarding6.has_value(), created->accept_ra == 2});
   return {};
 }
 
@@ -56,7 +57,7 @@ Status RtnlKernel::finish(const FinishShim& change) {
   const std::string operation = fmt::format("set up shim {}", shim->name.str());
   if (auto status = socket_.request(request::quiet_shim(shim->index, shim->ipv6), operation); !status) return status;
   if (shim->ipv6)
-    if (auto status = write_shim_sysctls(shim->name); !status) return status;
+    if (auto status = write_shim_sysctls(shim->name, shim->takes_ra); !status) return status;
   return socket_.request(request::finish_shim(shim->index, change.role), operation);
 }
 

@@ -29,7 +29,7 @@ bool is_shim(const LinkAnswer& link) {
 bool is_configured(const LinkAnswer& link) {
   const auto is = [](const std::optional<int>& value, int wanted) { return !value || *value == wanted; };
   return (link.flags & IFF_UP) && link.mode == MacvlanMode::kBridge && is(link.arp_filter, 1) &&
-         is(link.forwarding6, 1) && is(link.proxy_ndp, 1) && is(link.accept_ra, 0);
+         is(link.forwarding6, 1) && is(link.proxy_ndp, 1) && link.accept_ra != 2;
 }
 
 // Runs a dump and decodes each answer; starts afresh when the kernel's list changed under it.
@@ -234,7 +234,8 @@ std::expected<Owned, Error> RtnlKernel::owned(const Scope& scope) {
     if (!shim) return fail(shim.error());
     if (auto status = read_routes(*shim, scope, owned); !status) return fail(status.error());
     if (auto status = read_neighbours(*shim, scope, owned); !status) return fail(status.error());
-    shims_.insert_or_assign(shim->parent, ShimRef{shim->index, shim->name, answer.forwarding6.has_value()});
+    shims_.insert_or_assign(shim->parent,
+                            ShimRef{shim->index, shim->name, answer.forwarding6.has_value(), answer.accept_ra == 2});
     owned.shims.push_back(std::move(*shim));
   }
   return owned;

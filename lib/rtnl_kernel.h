@@ -27,6 +27,7 @@ class RtnlKernel : public Kernel {
     unsigned index;
     IfName name;
     bool ipv6;
+    bool takes_ra;  // accept_ra=2, inherited from conf/default
   };
 
   explicit RtnlKernel(RtnlSocket socket) : socket_(std::move(socket)) {}

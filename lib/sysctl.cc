@@ -17,10 +17,10 @@ struct Sysctl {
   std::string_view value;
 };
 
+// Routers of the LAN are the parent's business.
+constexpr Sysctl kNoRouterAdvertisements = {"/proc/sys/net/ipv6/conf/{}/accept_ra", "0"};
+
 constexpr Sysctl kShimSysctls[] = {
-    // Before forwarding, which would switch it off only in the default setting: routers of the LAN are the parent's
-    // business.
-    {"/proc/sys/net/ipv6/conf/{}/accept_ra", "0"},
     // proxy_ndp does nothing without it. all/forwarding stays 0, so the host forwards nothing.
     {"/proc/sys/net/ipv6/conf/{}/forwarding", "1"},
     {"/proc/sys/net/ipv6/conf/{}/proxy_ndp", "1"},
@@ -38,7 +38,9 @@ Status write(const Sysctl& sysctl, const IfName& link) {
 
 }  // namespace
 
-Status write_shim_sysctls(const IfName& link) {
+Status write_shim_sysctls(const IfName& link, bool takes_ra) {
+  if (takes_ra)
+    if (auto status = write(kNoRouterAdvertisements, link); !status) return status;
   for (const auto& sysctl : kShimSysctls)
     if (auto status = write(sysctl, link); !status) return status;
   return {};

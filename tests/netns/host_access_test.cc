@@ -119,6 +119,20 @@ TEST_F(HostAccessTest, ALostCarrierAndAParentThatWasDownChangeNothing) {
   }
 }
 
+TEST_F(HostAccessTest, RouterAdvertisementsAreTheParentsBusinessWhateverTheDefault) {
+  sh("echo 2 >/proc/sys/net/ipv6/conf/default/accept_ra");
+  start(web_);
+  EXPECT_EQ(output_of("cat /proc/sys/net/ipv6/conf/vmt-*/accept_ra"), "0\n");
+  EXPECT_TRUE(plan_start(*kernel_, web_, config_)->changes.empty());
+}
+
+TEST_F(HostAccessTest, AHostWithoutIpv6HasIpv4) {
+  sh("echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6 && echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6");
+  start(guest("web", "52:54:00:12:34:56", {ip("192.0.2.61")}));
+  EXPECT_TRUE(reaches("", "192.0.2.61"));
+  EXPECT_TRUE(reaches("web", "192.0.2.10"));
+}
+
 TEST_F(HostAccessTest, TheLanHearsNothingFromTheShimWhenItComesUp) {
   sh("ip netns exec peer timeout 3 tcpdump -i eth0 -n -e ether src " +
      shim_mac(*MacAddress::parse("52:54:00:ee:00:10")).str() +

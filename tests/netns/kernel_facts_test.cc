@@ -55,7 +55,7 @@ TEST_F(KernelFactsTest, ProxyNdpNeedsForwardingOnItsOwnInterfaceOnly) {
 
 TEST_F(KernelFactsTest, OnlyAPermanentProxySurvivesALostCarrier) {
   sh("ip link add link eth0 name m0 type macvlan mode bridge && ip link set m0 up && ip neigh add proxy 2001:db8:1::10 "
-     "dev m0");
+     "dev m0 nud none");
   sh("ip neigh add proxy 2001:db8:1::11 dev m0 nud permanent");
   sh("ip -n peer link set eth0 down; for i in $(seq 300); do ip link show m0 | grep -q LOWERLAYERDOWN && break; sleep "
      "0.01; done");
