@@ -96,7 +96,7 @@ a_broken_configuration_file() {
 # What remains when host and libvirtd lose a guest: a shim without a macvtap. The kernel refuses a passthrough macvtap
 # beside it.
 a_passthrough_guest_and_an_idle_shim() {
-    domain_xml lost mac=52:54:00:12:34:61,parent=eth1,mode=bridge | hook lost start
+    hook lost start < <(domain_xml lost mac=52:54:00:12:34:61,parent=eth1,mode=bridge)
     same "there is an idle shim" 1 "$(shims | grep -c .)"
     check "the passthrough guest starts" domain_launch whole mac=52:54:00:12:34:62,parent=eth1,mode=passthrough
     same "the shim is gone" "" "$(shims)"

@@ -203,7 +203,7 @@ TEST_F(HookTest, FinishesInABoundedTimeWhateverStdinAndTheLockDo) {
   EXPECT_EQ(status_of("mkfifo /run/fifo && exec 3<>/run/fifo && " + kHook + " web start begin - </run/fifo 2>/run/err"),
             0);
   EXPECT_THAT(output_of("cat /run/err"), HasSubstr("gave up after 10 s"));
-  sh("flock /run/virt-macvtap.lock sleep 30 & sleep 0.2");
+  sh("flock /run/virt-macvtap.lock sleep 30 >/dev/null 2>&1 & sleep 0.2");
   const Result locked = call("start", kWeb);
   EXPECT_EQ(locked.status, 0);
   EXPECT_THAT(locked.err, HasSubstr("held by another process"));
