@@ -172,11 +172,26 @@ TEST_F(HookTest, TwoGuestsWithOneAddressAreToldApart) {
   EXPECT_THAT(output_of("ip neigh show 192.0.2.61"), HasSubstr("52:54:00:12:34:56"));
 }
 
+// Runs a command with this configuration file in a throw-away view of /etc.
+const std::string kWithConfiguration =
+    "unshare -m sh -c 'mount -t overlay -o lowerdir=/run/etc:/etc overlay /etc; exec \"$@\"' sh";
+
+TEST_F(HookTest, AConfigurationIsRead) {
+  sh("mkdir /run/etc && printf '[parent eth0]\\naddress = 192.0.2.60\\n[guest web]\\n52:54:00:12:34:56 = "
+     "192.0.2.62\\n' "
+     ">/run/etc/virt-macvtap.conf");
+  EXPECT_THAT(call("start", kWeb, kWithConfiguration).err, IsEmpty());
+  EXPECT_THAT(ours(), HasSubstr("192.0.2.61 dev vmt-2 scope link src 192.0.2.60"));
+  EXPECT_THAT(ours(), HasSubstr("192.0.2.62 dev vmt-2 scope link src 192.0.2.60"));
+  sh("echo 'host-access = no' >/run/etc/virt-macvtap.conf");
+  call("release", kWeb);
+  EXPECT_THAT(call("start", kWeb, kWithConfiguration).err, IsEmpty());
+  EXPECT_EQ(network_state(), before_);
+}
+
 TEST_F(HookTest, ABrokenConfigurationIsAWarningAndTheDefaultsHold) {
   sh("mkdir /run/etc && echo 'host-acess = no' >/run/etc/virt-macvtap.conf");
-  const std::string prefix =
-      "unshare -m sh -c 'touch /run/conf; mount -t overlay -o lowerdir=/run/etc:/etc overlay /etc; exec \"$@\"' sh";
-  const Result result = call("start", kWeb, prefix);
+  const Result result = call("start", kWeb, kWithConfiguration);
   EXPECT_THAT(result.err, HasSubstr("/etc/virt-macvtap.conf:1: unknown key 'host-acess'; using the defaults"));
   EXPECT_THAT(ours(), HasSubstr("192.0.2.61 dev vmt-"));
 }
