@@ -8,8 +8,10 @@ HookAction hook_action(std::string_view operation) {
     std::string_view operation;
     HookAction action;
   } kTable[] = {
-      {"prepare", HookAction::kMakeWay}, {"start", HookAction::kStart},  {"reconnect", HookAction::kStart},
-      {"stopped", HookAction::kStop},    {"release", HookAction::kStop},
+      {"prepare", HookAction::kMakeWay},
+      {"start", HookAction::kStart},
+      {"reconnect", HookAction::kStart},
+      {"release", HookAction::kStop},
   };
   for (const auto& row : kTable)
     if (row.operation == operation) return row.action;

@@ -9,10 +9,11 @@ namespace vmt {
 // By what is to be done, not by name: several operations of libvirt's are one to us.
 enum class HookAction {
   kNothing,  // not ours, or nothing to do at that moment: migrate, restore (their stdout would replace the XML),
-             // started, attach
+             // started, stopped, attach
   kMakeWay,  // prepare: libvirt has made no macvtap yet
   kStart,    // start, reconnect: the parents are resolved, the macvtaps exist
-  kStop,     // stopped, release: the XML has forgotten both
+  kStop,  // release: the macvtaps are gone, and the XML has forgotten both. Not `stopped`, which always comes before:
+          // the guest's own macvtap is still there then and cannot be told from another guest's with the same MAC
 };
 
 // libvirt calls `<script> <domain> <operation> <begin|end|-> <extra|->`. Anything else is kNothing: a newer libvirt may

@@ -7,6 +7,8 @@
 // `restore` it would replace the domain's XML. libvirt drops stderr when the status is 0, so each line goes to syslog
 // as well.
 #include <fmt/format.h>
+#include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <syslog.h>
 #include <unistd.h>
@@ -27,16 +29,23 @@ namespace {
 constexpr unsigned kDeadline = 10;                    // seconds for the whole call
 constexpr std::chrono::milliseconds kPatience{5000};  // of these, for the lock
 
+// Never blocks: a pipe that is full and that nobody reads must not hold up a guest, not even under the lock. A pipe
+// that polls as writable takes PIPE_BUF bytes.
+void tell(std::string_view line) {
+  pollfd out{.fd = STDERR_FILENO, .events = POLLOUT, .revents = 0};
+  if (poll(&out, 1, 0) != 1) return;
+  [[maybe_unused]] const ssize_t written =
+      ::write(STDERR_FILENO, line.data(), std::min<std::size_t>(line.size(), PIPE_BUF));
+}
+
 void log(std::string_view line) {
-  const std::string text = fmt::format("virt-macvtap: {}\n", line);
-  [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, text.data(), text.size());
+  tell(fmt::format("virt-macvtap: {}\n", line));
   openlog("virt-macvtap", LOG_PID, LOG_DAEMON);
   syslog(LOG_WARNING, "%.*s", static_cast<int>(line.size()), line.data());
 }
 
 void at_deadline(int) {
-  constexpr std::string_view kLine = "virt-macvtap: hook: gave up after 10 s; run `virt-macvtap sync`\n";
-  [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, kLine.data(), kLine.size());
+  tell("virt-macvtap: hook: gave up after 10 s; run `virt-macvtap sync`\n");
   _exit(0);
 }
 

@@ -1,7 +1,22 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "lib/config.h"
 
+#include <fmt/format.h>
+
+#include <utility>
+
 namespace vmt {
+
+Status check_shim_addresses(const std::vector<IpPrefix>& addresses) {
+  bool seen[2] = {};
+  for (const auto& own : addresses) {
+    if (const auto why = own.address.why_not_a_guests(); !why.empty())
+      return fail(invalid(fmt::format("address {} {}", own.address.str(), why)));
+    if (std::exchange(seen[own.address.is_v4()], true))
+      return fail(invalid(fmt::format("address {}: a second one of its family", own.str())));
+  }
+  return {};
+}
 
 bool Config::host_access_on(const IfName& parent) const {
   const auto it = parents.find(parent);

@@ -11,6 +11,9 @@
 
 namespace vmt {
 
+// A shim's own addresses (numbered strategy): ordinary unicast addresses, at most one per family.
+Status check_shim_addresses(const std::vector<IpPrefix>& addresses);
+
 struct ParentConfig {
   std::optional<bool> host_access;
   std::vector<IpPrefix> addresses;  // at most one per family; empty: borrow the host's

@@ -92,15 +92,10 @@ class Reader {
     for (const auto word : words(value)) {
       auto prefix = IpPrefix::parse(word);
       if (!prefix) return fail(prefix.error());
-      if (const auto why = prefix->address.why_not_a_guests(); !why.empty())
-        return fail(invalid(fmt::format("address {} {}", prefix->address.str(), why)));
-      for (const auto& other : entry.addresses)
-        if (other.address.family() == prefix->address.family())
-          return fail(invalid(fmt::format("address {}: a second one of its family", prefix->str())));
       entry.addresses.push_back(*prefix);
     }
     if (entry.addresses.empty()) return fail(invalid("an address is missing"));
-    return {};
+    return check_shim_addresses(entry.addresses);
   }
 
   Status read_guest(std::string_view subject, std::string_view name, std::string_view value) {

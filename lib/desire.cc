@@ -58,6 +58,8 @@ const Parent* find_parent(const Facts& facts, const IfName& name) {
 std::string why_refused(const IpAddress& address, const Attachment& nic, const Facts& facts, const Desired& so_far) {
   const auto route = facts.routes.find(address);
   if (route != facts.routes.end() && route->second.local) return "is the host's own address";
+  if (route != facts.routes.end() && route->second.destination.length == address.bits())
+    return fmt::format("has a host route that is not ours (see `ip route show {}`)", address.str());
   for (const auto& other : so_far.addresses)
     if (other.guest == address) return fmt::format("is given to {} and to {}", other.mac->str(), nic.mac.str());
   if (contains(facts.manual, address, &GuestRoute::guest)) return "has a route made by `host up` already, which stays";

@@ -15,6 +15,7 @@ ErrorKind kind_of(int error_number) {
     case ENOENT:
     case ESRCH:
     case EADDRNOTAVAIL:
+    case EAFNOSUPPORT:  // a host without IPv6 has none of its objects
       return ErrorKind::kNotFound;
     case EEXIST:
       return ErrorKind::kExists;

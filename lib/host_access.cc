@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "lib/algorithm.h"
@@ -34,18 +35,28 @@ std::vector<unsigned> indices(std::span<const Parent> parents) {
   return result;
 }
 
-// The parents that the attachments name; one that is not there becomes a note.
-std::vector<Parent> read_parents(Kernel& kernel, std::span<const Attachment> nics, std::vector<std::string>& notes) {
-  std::vector<Parent> parents;
-  std::set<IfName> seen;
-  for (const auto& nic : nics) {
-    if (!seen.insert(nic.parent).second) continue;
-    auto parent = kernel.parent(nic.parent);
-    if (parent)
-      parents.push_back(std::move(*parent));
-    else
-      notes.push_back(fmt::format("guest {}: no host access: {}", quoted(nic.guest), parent.error().message));
+// The parents that the attachments name; one that is not there becomes a note. An attachment that names its parent by
+// an altname gets the primary one, under which the configuration may switch it off.
+std::vector<Parent> read_parents(Kernel& kernel, std::vector<Attachment>& nics, const Config& config,
+                                 std::vector<std::string>& notes) {
+  std::map<IfName, std::optional<Parent>> known;
+  for (auto& nic : nics) {
+    auto [it, is_new] = known.try_emplace(nic.parent);
+    if (is_new) {
+      auto parent = kernel.parent(nic.parent);
+      if (parent)
+        it->second = std::move(*parent);
+      else
+        notes.push_back(fmt::format("guest {}: no host access: {}", quoted(nic.guest), parent.error().message));
+    }
+    if (it->second) nic.parent = it->second->name;
   }
+  std::erase_if(nics, [&](const Attachment& nic) { return !config.host_access_on(nic.parent); });
+  std::vector<Parent> parents;
+  for (const auto& [name, parent] : known)
+    if (parent && contains(nics, parent->name, &Attachment::parent) &&
+        !contains(parents, parent->index, &Parent::index))
+      parents.push_back(*parent);
   return parents;
 }
 
@@ -78,12 +89,25 @@ Owned without_others(Owned owned, const Facts& facts, std::span<const Attachment
   return owned;
 }
 
-PlanResult plan_attachments(Kernel& kernel, const Attachments& wanted, const Config& config, const Desired& kept,
+// One guest's start only adds to a shim: an address or a proxy on it that this guest's configuration does not ask for
+// may be another's, or made by hand. A sync, which knows them all, takes away what is stale.
+void keep_what_others_use(const Owned& owned, Desired& desired) {
+  for (auto& want : desired.shims) {
+    const auto have = std::ranges::find(owned.shims, want.parent.index, &Shim::parent);
+    if (have == owned.shims.end()) continue;
+    for (const auto& address : have->addresses)
+      if (!contains(want.addresses, address)) want.addresses.push_back(address);
+    for (const auto& address : have->proxied)
+      if (!contains(want.proxied, address)) want.proxied.push_back(address);
+  }
+}
+
+PlanResult plan_attachments(Kernel& kernel, Attachments wanted, const Config& config, const Desired& kept,
                             bool everything) {
   Planned result{.changes = {}, .notes = wanted.notes};
   if (wanted.nics.empty() && !everything) return result;
   Facts facts;
-  facts.parents = read_parents(kernel, wanted.nics, result.notes);
+  facts.parents = read_parents(kernel, wanted.nics, config, result.notes);
   std::vector<IpAddress> addresses;
   for (const auto& nic : wanted.nics) addresses.insert(addresses.end(), nic.addresses.begin(), nic.addresses.end());
   addresses = unique(std::move(addresses));
@@ -100,6 +124,7 @@ PlanResult plan_attachments(Kernel& kernel, const Attachments& wanted, const Con
   if (auto status = read_contenders(kernel, wanted.nics, facts); !status) return fail(status.error());
   Wish wish = desire(wanted.nics, facts, config);
   result.notes.insert(result.notes.end(), wish.notes.begin(), wish.notes.end());
+  if (!everything) keep_what_others_use(*owned, wish.desired);
   for (const auto& shim : kept.shims) {
     std::erase_if(wish.desired.shims, [&](const DesiredShim& s) { return s.parent.index == shim.parent.index; });
     wish.desired.shims.push_back(shim);
@@ -114,7 +139,7 @@ std::expected<Desired, Error> manual_desire(Kernel& kernel, const Owned& owned) 
   Desired desired;
   for (const auto& shim : owned.shims) {
     const auto on_shim = [&](const GuestRoute& r) { return r.manual && r.shim == shim.index; };
-    if (shim.role != ShimRole::kManual && std::ranges::none_of(owned.routes, on_shim)) continue;
+    if (shim.parent == 0 || (shim.role != ShimRole::kManual && std::ranges::none_of(owned.routes, on_shim))) continue;
     auto parent = kernel.parent(shim.parent);
     if (!parent) return fail(parent.error());
     for (const auto& route : owned.routes) {
@@ -138,10 +163,10 @@ std::expected<Owned, Error> owned_on(Kernel& kernel, unsigned parent) {
   return kernel.owned(Scope{.parents = std::vector<unsigned>{parent}, .addresses = std::nullopt});
 }
 
-// leaving(), which asks for the macvtaps on the host only when no neighbour or route of ours settles the matter.
+// leaving(), which asks for the macvtaps on the host only when something would go without them.
 std::expected<Owned, Error> departing(Kernel& kernel, const Owned& owned, std::span<const MacAddress> macs) {
   Owned result = leaving(owned, {}, macs);
-  if (result.shims.empty()) return result;
+  if (result.shims.empty() && result.neighbours.empty()) return result;
   auto children = kernel.children();
   if (!children) return fail(children.error());
   return leaving(owned, *children, macs);
@@ -228,6 +253,11 @@ PlanResult plan_host_up(Kernel& kernel, const ManualRequest& request) {
   if (!owned->shims.empty())
     for (const auto& address : owned->shims.front().addresses)
       if (!contains(numbered, address)) numbered.push_back(address);
+  if (auto status = check_shim_addresses(numbered); !status) return fail(status.error());
+  for (const auto& own : parent->addresses)
+    if (contains(request.addresses, own.prefix.address, &IpPrefix::address))
+      return fail(
+          invalid(fmt::format("address {}: {} has it already", own.prefix.address.str(), request.parent.str())));
   Desired desired;
   desired.shims.push_back(shim_for(*parent, ShimRole::kManual, numbered));
   for (const auto& guest : unique(request.guests)) {

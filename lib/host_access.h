@@ -25,7 +25,8 @@ using PlanResult = std::expected<Planned, Error>;
 // with the number of guests; a stale entry elsewhere is plan_sync()'s.
 PlanResult plan_start(Kernel& kernel, const Guest& guest, const Config& config);
 
-// A guest has stopped. Goes by MAC alone: at `stopped` and `release` the XML has forgotten the resolved parent.
+// A guest has stopped and its macvtaps are gone (`release`). Goes by MAC alone: the XML has forgotten the resolved
+// parent.
 PlanResult plan_stop(Kernel& kernel, const Guest& guest);
 
 // A guest is about to take a parent for itself (passthrough): an idle shim on it has to go, or the kernel refuses

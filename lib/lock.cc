@@ -7,6 +7,7 @@
 #include <sys/file.h>
 #include <sys/time.h>
 
+#include <algorithm>
 #include <cerrno>
 
 namespace vmt {
@@ -18,6 +19,7 @@ class Alarm {
   explicit Alarm(std::chrono::milliseconds after) {
     struct sigaction action {};
     action.sa_handler = [](int) {};  // without SA_RESTART, so that flock returns EINTR
+    start_ = std::chrono::steady_clock::now();
     sigaction(SIGALRM, &action, &old_action_);
     itimerval timer{};
     timer.it_value.tv_sec = after.count() / 1000;
@@ -27,13 +29,27 @@ class Alarm {
     setitimer(ITIMER_REAL, &timer, &old_timer_);
   }
   ~Alarm() {
-    setitimer(ITIMER_REAL, &old_timer_, nullptr);
+    deduct_the_wait();
     sigaction(SIGALRM, &old_action_, nullptr);
+    setitimer(ITIMER_REAL, &old_timer_, nullptr);
   }
   Alarm(const Alarm&) = delete;
   Alarm& operator=(const Alarm&) = delete;
 
  private:
+  // The caller's own alarm goes off when it was to go off.
+  void deduct_the_wait() {
+    using std::chrono::microseconds;
+    timeval& left = old_timer_.it_value;
+    if (left.tv_sec == 0 && left.tv_usec == 0) return;
+    const auto waited = std::chrono::duration_cast<microseconds>(std::chrono::steady_clock::now() - start_);
+    const auto rest =
+        std::max(std::chrono::seconds(left.tv_sec) + microseconds(left.tv_usec) - waited, microseconds(1));
+    left.tv_sec = rest.count() / 1'000'000;
+    left.tv_usec = rest.count() % 1'000'000;
+  }
+
+  std::chrono::steady_clock::time_point start_;
   struct sigaction old_action_ {};
   itimerval old_timer_{};
 };

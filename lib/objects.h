@@ -58,7 +58,7 @@ struct RouteView {
 struct Shim {
   unsigned index = 0;
   IfName name;
-  unsigned parent = 0;
+  unsigned parent = 0;  // ifindex; 0: it has moved to another namespace
   MacAddress mac;
   ShimRole role = ShimRole::kUnfinished;
   // Up, in bridge mode, with every sysctl of the recipe as it should be. A half-made or meddled-with shim is not.

@@ -114,14 +114,15 @@ class Planner {
 };
 
 bool needed_by_others(const Shim& shim, const Owned& owned, std::span<const Child> children,
-                      std::span<const MacAddress> macs) {
+                      const std::vector<GuestNeighbour>& going) {
   if (shim.role == ShimRole::kManual) return true;
   const auto on_shim = [&](const auto& object) { return object.shim == shim.index; };
-  const auto other = [&](const MacAddress& mac) { return !contains(macs, mac); };
+  const auto stays = [&](const GuestNeighbour& n) {
+    return on_shim(n) && !contains(going, n.guest, &GuestNeighbour::guest);
+  };
   return std::ranges::any_of(owned.routes, [&](const GuestRoute& r) { return on_shim(r) && r.manual; }) ||
-         std::ranges::any_of(owned.neighbours, [&](const GuestNeighbour& n) { return on_shim(n) && other(n.mac); }) ||
-         std::ranges::any_of(children, [&](const Child& c) {
-           return c.parent == shim.parent && c.macvtap && c.mode == MacvlanMode::kBridge && other(c.mac);
+         std::ranges::any_of(owned.neighbours, stays) || std::ranges::any_of(children, [&](const Child& c) {
+           return c.parent == shim.parent && c.macvtap && c.mode == MacvlanMode::kBridge;
          });
 }
 
@@ -133,15 +134,21 @@ std::vector<Change> plan(const Desired& desired, const Owned& owned) {
 
 Owned leaving(const Owned& owned, std::span<const Child> children, std::span<const MacAddress> macs) {
   Owned result;
+  const auto is_there = [&](const GuestNeighbour& n) {
+    const auto shim = std::ranges::find(owned.shims, n.shim, &Shim::index);
+    return std::ranges::any_of(children, [&](const Child& c) {
+      return c.macvtap && c.mac == n.mac && (shim == owned.shims.end() || c.parent == shim->parent);
+    });
+  };
   for (const auto& neighbour : owned.neighbours) {
-    if (!contains(macs, neighbour.mac)) continue;
+    if (!contains(macs, neighbour.mac) || is_there(neighbour)) continue;
     result.neighbours.push_back(neighbour);
     for (const auto& route : owned.routes)
       if (!route.manual && route.shim == neighbour.shim && route.guest == neighbour.guest)
         result.routes.push_back(route);
   }
   for (const auto& shim : owned.shims)
-    if (!needed_by_others(shim, owned, children, macs)) result.shims.push_back(shim);
+    if (!needed_by_others(shim, owned, children, result.neighbours)) result.shims.push_back(shim);
   return result;
 }
 

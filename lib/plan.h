@@ -15,9 +15,10 @@ namespace vmt {
 // `owned` must hold only what may go: narrow it with a Scope or with leaving().
 std::vector<Change> plan(const Desired& desired, const Owned& owned);
 
-// What goes when the NICs with these MACs go: their neighbours and routes, and each shim that nobody else needs then.
-// A shim is needed while it was made by hand, carries a route made by hand, another MAC's neighbour, or while a
-// bridge-mode macvtap with another MAC is on its parent.
+// What goes when the NICs with these MACs have gone: their neighbours and routes, and each shim that nobody needs then.
+// `children` are the macvtaps that are left: one with a leaver's MAC is another guest's (a clone that could not start,
+// or was never direct), which keeps its share. A shim is needed while it was made by hand, carries a route made by hand
+// or another MAC's neighbour, or while a bridge-mode macvtap is on its parent.
 Owned leaving(const Owned& owned, std::span<const Child> children, std::span<const MacAddress> macs);
 
 }  // namespace vmt

@@ -119,8 +119,11 @@ Status RtnlKernel::apply(const Change& change) {
     }
     Status operator()(const AddRoute& c) const {
       auto status = through(c.parent, [&](unsigned shim) { return request::new_route(shim, c); });
-      if (status || status.error().kind != ErrorKind::kExists) return status;
+      if (status) return status;
       Error error = status.error();
+      if (error.kind == ErrorKind::kFailed && !c.source.is_v4())
+        error.message += " (the host's address may not be ready yet; run `virt-macvtap sync` when it is)";
+      if (error.kind != ErrorKind::kExists) return fail(std::move(error));
       error.message += fmt::format(" (a route to it that is not ours exists; see `ip route show {}`)", c.guest.str());
       return fail(std::move(error));
     }

@@ -96,6 +96,10 @@ std::expected<Parent, Error> RtnlKernel::parent(unsigned index) {
 
 std::expected<Parent, Error> RtnlKernel::describe_parent(const LinkAnswer& link) {
   if (!link.mac) return fail(invalid(fmt::format("parent {}: not an Ethernet link", link.name.str())));
+  // The kernel would put the shim beside it, on the real device.
+  if (link.kind == "macvlan" || link.kind == "macvtap")
+    return fail(invalid(fmt::format("parent {} is a {} itself: in bridge mode its guests reach it without a shim",
+                                    link.name.str(), link.kind)));
   Parent parent{.index = link.index,
                 .name = link.name,
                 .mac = *link.mac,
@@ -161,7 +165,7 @@ std::expected<std::vector<LinkAnswer>, Error> RtnlKernel::shim_links(const Scope
   auto links = links_of_kind("macvlan");
   if (!links) return fail(links.error());
   std::erase_if(*links, [&](const LinkAnswer& l) {
-    return !is_shim(l) || l.lower == 0 || (scope.parents && !contains(*scope.parents, l.lower));
+    return !is_shim(l) || (scope.parents && !contains(*scope.parents, l.lower));
   });
   return links;
 }
@@ -188,8 +192,10 @@ std::expected<Shim, Error> RtnlKernel::describe_shim(const LinkAnswer& link) {
 Status RtnlKernel::read_routes(const Shim& shim, const Scope& scope, Owned& owned) {
   const auto take = [&](const RouteView& route) {
     const bool ours = route.protocol == kGuestProtocol || route.protocol == kManualProtocol;
-    if (ours && route.device == shim.index && route.destination.length == route.destination.address.bits())
-      owned.routes.push_back({route.destination.address, shim.index, route.source, route.protocol == kManualProtocol});
+    const IpAddress& guest = route.destination.address;
+    if (scope.addresses && !contains(*scope.addresses, guest)) return;
+    if (ours && route.device == shim.index && route.destination.length == guest.bits())
+      owned.routes.push_back({guest, shim.index, route.source, route.protocol == kManualProtocol});
   };
   if (scope.addresses) {
     for (const auto& address : *scope.addresses) {
@@ -197,7 +203,12 @@ Status RtnlKernel::read_routes(const Shim& shim, const Scope& scope, Owned& owne
       if (!route) return fail(route.error());
       if (*route) take(**route);
     }
-    return {};
+    // A pinned neighbour without its route: it may only be hidden, by a rule that looks into another table first.
+    const auto lacks_route = [&](const GuestNeighbour& n) {
+      return n.shim == shim.index && !contains(owned.routes, n.guest, &GuestRoute::guest);
+    };
+    if (std::ranges::none_of(owned.neighbours, lacks_route)) return {};
+    std::erase_if(owned.routes, [&](const GuestRoute& r) { return r.shim == shim.index; });
   }
   auto routes = collect(socket_, request::routes_on(shim.index), "list routes", decode_route);
   if (!routes) return fail(routes.error());
@@ -232,8 +243,8 @@ std::expected<Owned, Error> RtnlKernel::owned(const Scope& scope) {
   for (const auto& answer : *links) {
     auto shim = describe_shim(answer);
     if (!shim) return fail(shim.error());
-    if (auto status = read_routes(*shim, scope, owned); !status) return fail(status.error());
     if (auto status = read_neighbours(*shim, scope, owned); !status) return fail(status.error());
+    if (auto status = read_routes(*shim, scope, owned); !status) return fail(status.error());
     shims_.insert_or_assign(shim->parent,
                             ShimRef{shim->index, shim->name, answer.forwarding6.has_value(), answer.accept_ra == 2});
     owned.shims.push_back(std::move(*shim));

@@ -120,7 +120,12 @@ NlMsg quiet_shim(unsigned index, bool ipv6) {
       .nest(IFLA_AF_SPEC,
             [&](Writer& families) {
               families.nest(AF_INET, [](Writer& v4) {
-                v4.nest(IFLA_INET_CONF, [](Writer& conf) { conf.u32(IPV4_DEVCONF_ARPFILTER, 1); });
+                v4.nest(IFLA_INET_CONF, [](Writer& conf) {
+                  conf.u32(IPV4_DEVCONF_ARPFILTER, 1);
+                  conf.u32(IPV4_DEVCONF_ARP_IGNORE, 0);
+                  conf.u32(IPV4_DEVCONF_PROXY_ARP, 0);
+                  conf.u32(IPV4_DEVCONF_MEDIUM_ID, static_cast<std::uint32_t>(-1));
+                });
               });
               if (ipv6)
                 families.nest(AF_INET6, [](Writer& v6) { v6.u8(IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE); });

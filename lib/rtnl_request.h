@@ -25,10 +25,17 @@ NlMsg link_by_name(const IfName& name);
 NlMsg link_by_index(unsigned index);
 NlMsg links_of_kind(const char* kind);  // a dump that the kernel filters
 NlMsg new_shim(const CreateShim& shim);
-// While it is down: arp_filter, so that it answers ARP for the host's addresses to guests only (their routes leave
-// through the shim, the LAN's do not; without it every LAN peer gets two answers with two MACs); and, where there is
-// IPv6, no link-local address: nobody speaks to the shim's own, and without one it is silent when it comes up, no
-// duplicate detection and no multicast reports. netns/kernel_facts_test and netns/host_access_test prove both.
+// While it is down:
+// - arp_filter on, so that it answers ARP for the host's addresses to guests only (their routes leave through the shim,
+// the
+//   LAN's do not; without it every LAN peer gets two answers with two MACs), and arp_ignore off, which would silence
+//   it;
+// - proxy_arp off and medium_id -1, which holds against all/proxy_arp too: else a forwarding host's shim would answer
+// the
+//   LAN for all the world;
+// - where there is IPv6, no link-local address: nobody speaks to the shim's own, and without one it is silent when it
+//   comes up, no duplicate detection and no multicast reports.
+// netns/kernel_facts_test and netns/host_access_test prove each.
 NlMsg quiet_shim(unsigned index, bool ipv6);
 // Up, with the alias of the role, in one request.
 NlMsg finish_shim(unsigned index, ShimRole role);

@@ -7,6 +7,7 @@
 #include <pugixml.hpp>
 #include <string_view>
 
+#include "lib/algorithm.h"
 #include "lib/text.h"
 #include "xml/metadata.h"
 
@@ -83,9 +84,13 @@ void parse_nics(const pugi::xml_node& domain, Guest& guest, Notes& notes) {
       notes.push_back(fmt::format("guest {}: interface left out: {}", quoted(guest.name), nic.error().message));
       continue;
     }
-    for (const auto& other : guest.nics)
-      if (other.mac == nic->mac)
-        notes.push_back(fmt::format("guest {}: two interfaces have the MAC {}", quoted(guest.name), nic->mac.str()));
+    if (guest.nics.size() == kMaxNics) {
+      notes.push_back(
+          fmt::format("guest {}: more than {} interfaces; the rest is left out", quoted(guest.name), kMaxNics));
+      return;
+    }
+    if (contains(guest.nics, nic->mac, &Nic::mac))
+      notes.push_back(fmt::format("guest {}: two interfaces have the MAC {}", quoted(guest.name), nic->mac.str()));
     guest.nics.push_back(std::move(*nic));
   }
 }
@@ -122,6 +127,11 @@ std::expected<ParsedDomain, Error> parse_domain(std::string text) {
   parse_identity(domain, parsed.guest, parsed.notes);
   parse_nics(domain, parsed.guest, parsed.notes);
   parse_metadata(domain.child("metadata"), parsed.guest, parsed.notes);
+  if (parsed.notes.size() > kMaxNotes) {
+    const auto more = parsed.notes.size() - kMaxNotes;
+    parsed.notes.resize(kMaxNotes);
+    parsed.notes.push_back(fmt::format("guest {}: and {} more of the kind", quoted(parsed.guest.name), more));
+  }
   return parsed;
 }
 

@@ -13,6 +13,11 @@
 namespace vmt {
 
 inline constexpr std::size_t kMaxDomainXml = 4 * 1024 * 1024;  // bytes
+// More than any real guest has; what is beyond is left out with a note. Metadata is free-form, so somebody has to say
+// stop.
+inline constexpr std::size_t kMaxNics = 256;
+inline constexpr std::size_t kMaxAddresses = 64;  // of one NIC
+inline constexpr std::size_t kMaxNotes = 32;
 inline constexpr const char* kMetadataNamespace = "urn:virt-macvtap:host-access:1";
 
 struct ParsedDomain {

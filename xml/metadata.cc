@@ -43,6 +43,10 @@ void parse_nic(const pugi::xml_node& nic, Guest& guest, std::vector<std::string>
   GivenAddresses given{*mac, {}};
   for (const auto& child : nic.children()) {
     if (!is_ours(child, "address")) continue;
+    if (given.addresses.size() == kMaxAddresses) {
+      note(fmt::format("more than {} addresses for {}: the rest is", kMaxAddresses, mac->str()));
+      break;
+    }
     auto address = IpAddress::parse(text_of(child));
     if (!address)
       note(address.error().message);
@@ -66,7 +70,7 @@ void parse_metadata(const pugi::xml_node& metadata, Guest& guest, std::vector<st
       notes.push_back(fmt::format("guest {}: metadata: enabled={} is neither 'yes' nor 'no'; taken as 'yes'",
                                   quoted(guest.name), quoted(enabled)));
     for (const auto& child : element.children())
-      if (is_ours(child, "nic")) parse_nic(child, guest, notes);
+      if (is_ours(child, "nic") && guest.given.size() < kMaxNics) parse_nic(child, guest, notes);
   }
 }
 

@@ -39,10 +39,10 @@ std::expected<Input, Error> read_input(const Arguments& arguments) {
   if (!running) return fail(running.error());
   warn(running->notes);
   Input input{.guests = std::move(running->guests), .config = {}};
-  if (auto config = config_of(arguments))
-    input.config = std::move(*config);
-  else
-    warn(config.error().message + "; using the defaults");
+  // Not the defaults: a typo would take away what the rest of the file gives to running guests.
+  auto config = config_of(arguments);
+  if (!config) return fail(config.error());
+  input.config = std::move(*config);
   return input;
 }
 

@@ -99,6 +99,20 @@ TEST_F(CliTest, WithoutLibvirtSyncChangesNothingAndStatusGoesOn) {
   EXPECT_EQ(status_of(kCli + "status >/dev/null"), 0);
 }
 
+TEST_F(CliTest, ASyncWithABrokenConfigurationChangesNothing) {
+  sh("printf '%s' "
+     "'<node><cpu><mhz>1</mhz><model>x</model><active>1</active><nodes>1</nodes><sockets>1</sockets><cores>1</cores>"
+     "<threads>1</threads></cpu><memory>1000000</memory></node>' >/run/node.xml");
+  sh(kHook + "static start begin - <" + kFixtures + "static/start.xml && ip link del macvtap0");
+  const std::string before = network_state();
+  sh("echo typo >/run/broken.conf");
+  EXPECT_EQ(status_of(kCli + "sync --connect test:///run/node.xml --config /run/broken.conf 2>/run/err"), 1);
+  EXPECT_THAT(output_of("cat /run/err"), HasSubstr("/run/broken.conf:1: "));
+  EXPECT_EQ(network_state(), before);
+  EXPECT_EQ(status_of(kCli + "sync --connect test:///run/node.xml >/run/out 2>/run/err"), 0);
+  EXPECT_THAT(output_of("cat /run/out"), HasSubstr("delete shim vmt-"));
+}
+
 TEST_F(CliTest, HelpIsEverywhereAndWrongUseIsExitStatusTwo) {
   for (const char* words : {"--help", "help", "--version", "status --help", "plan --help", "sync --help",
                             "clean --help", "host up --help", "host down --help"}) {

@@ -126,6 +126,38 @@ TEST_F(HostAccessTest, RouterAdvertisementsAreTheParentsBusinessWhateverTheDefau
   EXPECT_TRUE(plan_start(*kernel_, web_, config_)->changes.empty());
 }
 
+TEST_F(HostAccessTest, AForwardingHostsShimAnswersTheLanForNobodyElse) {
+  sh("for i in all default eth0; do echo 1 >/proc/sys/net/ipv4/conf/$i/proxy_arp; done; echo 1 "
+     ">/proc/sys/net/ipv4/ip_forward");
+  sh("echo 1 >/proc/sys/net/ipv4/conf/default/arp_ignore");
+  start(web_);
+  EXPECT_EQ(output_of("ip netns exec peer arping -c 1 -W 0.3 -w 1 -i eth0 192.0.2.99 | grep -c 'bytes from'"), "0\n");
+  EXPECT_TRUE(reaches("web", "192.0.2.10"));
+}
+
+TEST_F(HostAccessTest, AParentMayBeNamedByAnAltname) {
+  sh("ip link property add dev eth0 altname uplink");
+  start(guest("web", "52:54:00:12:34:56", {ip("192.0.2.61")}, "uplink"));
+  EXPECT_TRUE(reaches("", "192.0.2.61"));
+  config_.parents[*IfName::parse("eth0")].host_access = false;
+  EXPECT_TRUE(
+      plan_start(*kernel_, guest("db", "52:54:00:12:34:57", {ip("192.0.2.62")}, "uplink"), config_)->changes.empty());
+}
+
+TEST_F(HostAccessTest, ARouteThatAPolicyRuleHidesIsStillOurs) {
+  start(web_);
+  sh("ip rule add pref 100 lookup 100 && ip route add default via 192.0.2.1 table 100");
+  EXPECT_TRUE(plan_start(*kernel_, web_, config_)->changes.empty());
+}
+
+TEST_F(HostAccessTest, AShimWhoseParentHasMovedAwayIsCleanedUp) {
+  start(web_);
+  sh("ip link set eth0 netns db");
+  EXPECT_EQ(plan_sync(*kernel_, {}, config_)->changes.size(), 1U);
+  run(plan_clean(*kernel_));
+  EXPECT_THAT(output_of("ip link show type macvlan"), IsEmpty());
+}
+
 TEST_F(HostAccessTest, AHostWithoutIpv6HasIpv4) {
   sh("echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6 && echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6");
   start(guest("web", "52:54:00:12:34:56", {ip("192.0.2.61")}));
@@ -232,6 +264,8 @@ TEST_F(HostAccessTest, ErrorsNameTheObjectAndTheCure) {
                "p0"),
       HasSubstr("tap0 is in passthru mode and has p0 for itself"));
   EXPECT_THAT(error_of("ip link add d0 type veth peer name d1", "d0"), HasSubstr("parent d0 is down"));
+  EXPECT_THAT(error_of("ip link add link eth0 name mv0 type macvlan mode bridge", "mv0"),
+              HasSubstr("parent mv0 is a macvlan itself"));
   EXPECT_THAT(error_of("true", "lo"), HasSubstr("parent lo: not an Ethernet link"));
   EXPECT_THAT(error_of("true", "nosuch0"), HasSubstr("look up parent nosuch0: No such device"));
   EXPECT_THAT(error_of("ip link add f0 type veth peer name f1 && ip link set f0 up && "

@@ -55,6 +55,23 @@ TEST_F(LockTest, WaitsNoLongerThanItWasTold) {
   waitpid(other, nullptr, 0);
 }
 
+TEST_F(LockTest, ACallersOwnAlarmGoesOffWhenItWasToGoOff) {
+  const pid_t other = holder();
+  signal(SIGALRM, [](int) { _exit(7); });
+  const pid_t child = fork();
+  if (child == 0) {
+    alarm(1);
+    if (Lock::take(800ms)) _exit(1);
+    for (int i = 0; i < 5; ++i) usleep(100'000);  // 1.3 s in all
+    _exit(2);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  EXPECT_EQ(WEXITSTATUS(status), 7);
+  kill(other, SIGKILL);
+  waitpid(other, nullptr, 0);
+}
+
 TEST_F(LockTest, AKilledHolderLeavesItFree) {
   const pid_t other = holder();
   kill(other, SIGKILL);

@@ -60,6 +60,7 @@ TEST(ConfigTest, EveryErrorNamesFileAndLine) {
       {"nonsense\n", "f:1: ", "neither [SECTION] nor KEY = VALUE"},
       {"host-access = yes\n\n[parent eth0]\naddress\n", "f:4: ", "neither [SECTION] nor KEY = VALUE"},
       {"[parent eth0]\naddress = 192.0.2.999\n", "f:2: ", "neither IPv4 nor IPv6"},
+      {"[parent eth0]\naddress = 224.0.0.1\n", "f:2: ", "multicast"},
       {"[parent eth0]\naddress = 192.0.2.1/33\n", "f:2: ", "0 to 32"},
       {"[parent eth0]\naddress = 192.0.2.1 192.0.2.2\n", "f:2: ", "second one of its family"},
       {"[parent eth0]\naddress =\n", "f:2: ", "missing"},

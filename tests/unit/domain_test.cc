@@ -195,6 +195,22 @@ TEST(DomainTest, ABadNicIsLeftOutWithANoteAndTheOthersCount) {
   EXPECT_EQ(std::get<DirectSource>(parsed->guest.nics[0].source).mode, MacvlanMode::kVepa);
 }
 
+TEST(DomainTest, ThereIsABoundToEverything) {
+  std::string nics, addresses;
+  for (int i = 0; i < 3000; ++i) {
+    nics += "<interface type='direct'><mac address='52:54:00:12:34:56'/><source dev='eth0' mode='bridge'/></interface>";
+    addresses += "<v:address>2001:db8::" + std::to_string(i) + "</v:address>";
+  }
+  const auto parsed = parse_domain(
+      domain("<metadata><v:host-access xmlns:v='urn:virt-macvtap:host-access:1'><v:nic mac='52:54:00:12:34:56'>" +
+             addresses + "</v:nic></v:host-access></metadata><devices>" + nics + "</devices>"));
+  ASSERT_TRUE(parsed);
+  EXPECT_EQ(parsed->guest.nics.size(), kMaxNics);
+  EXPECT_EQ(parsed->guest.given.at(0).addresses.size(), kMaxAddresses);
+  EXPECT_EQ(parsed->notes.size(), kMaxNotes + 1);
+  EXPECT_THAT(parsed->notes.back(), HasSubstr("more of the kind"));
+}
+
 TEST(DomainTest, ABadUuidAndADuplicateMacAreNoted) {
   const auto parsed = parse_domain(
       "<domain><name>a'b\n</name><uuid>zzz</uuid><devices>"

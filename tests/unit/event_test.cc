@@ -11,7 +11,7 @@ TEST(HookEventTest, EveryOperationOfLibvirtHasItsAction) {
     const char* operation;
     HookAction action;
   } kRows[] = {{"prepare", HookAction::kMakeWay},  {"start", HookAction::kStart},     {"started", HookAction::kNothing},
-               {"stopped", HookAction::kStop},     {"release", HookAction::kStop},    {"reconnect", HookAction::kStart},
+               {"stopped", HookAction::kNothing},  {"release", HookAction::kStop},    {"reconnect", HookAction::kStart},
                {"migrate", HookAction::kNothing},  {"restore", HookAction::kNothing}, {"attach", HookAction::kNothing},
                {"", HookAction::kNothing},         {"START", HookAction::kNothing},   {"start ", HookAction::kNothing},
                {"hibernate", HookAction::kNothing}};

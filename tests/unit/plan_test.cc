@@ -94,10 +94,11 @@ TEST_F(HostAccessPlanTest, AShimStaysWhileAnotherBridgeModeMacvtapIsThere) {
   const unsigned other = kernel_.add_child(eth0_, "macvtap1", kDbMac, MacvlanMode::kBridge);
   kernel_.add_child(eth0_, "macvtap2", "52:54:00:12:34:58", MacvlanMode::kVepa);
   start(web_);
+  kernel_.remove_link(own);
   stop(web_);
   EXPECT_EQ(all().shims.size(), 1U);
+  EXPECT_THAT(all().routes, IsEmpty());
   kernel_.remove_link(other);
-  kernel_.remove_link(own);
   stop(web_);
   EXPECT_THAT(all().shims, IsEmpty());
 }
@@ -133,6 +134,33 @@ TEST_F(HostAccessPlanTest, ARouteMadeByHandStaysWhenAGuestWithThatAddressStarts)
   EXPECT_THAT(notes_, ElementsAre(HasSubstr("host up")));
   ASSERT_EQ(all().routes.size(), 1U);
   EXPECT_TRUE(all().routes[0].manual);
+}
+
+TEST_F(HostAccessPlanTest, ACloneWithTheSameMacTakesNothingAwayFromTheGuestThatIsThere) {
+  const unsigned own = kernel_.add_child(eth0_, "macvtap0", kWebMac, MacvlanMode::kBridge);
+  start(web_);
+  EXPECT_THAT(stop(guest("clone", kWebMac, {})), IsEmpty());
+  Guest nat = guest("nat", kWebMac, {});
+  nat.nics[0].source = NetworkSource{"default", ""};
+  EXPECT_THAT(stop(nat), IsEmpty());
+  EXPECT_EQ(all().routes.size(), 2U);
+  kernel_.remove_link(own);
+  EXPECT_THAT(stop(web_), ElementsAre("delete shim vmt-2"));
+}
+
+TEST_F(HostAccessPlanTest, AStartLeavesToOthersWhatTheyHaveOnTheShim) {
+  run(plan_host_up(kernel_, {*IfName::parse("eth0"), {ip("192.0.2.70")}, {*IpPrefix::parse("192.0.2.60")}}));
+  EXPECT_THAT(start(db_), ElementsAre("pin 192.0.2.62 to 52:54:00:12:34:57 on vmt-2",
+                                      "add route 192.0.2.62 dev vmt-2 src 192.0.2.10"));
+  EXPECT_THAT(all().shims.at(0).addresses, ElementsAre(*IpPrefix::parse("192.0.2.60")));
+}
+
+TEST_F(HostAccessPlanTest, HostUpTakesOnlyAddressesThatAShimCanHave) {
+  for (const char* address : {"127.0.0.5/32", "224.0.0.9/32", "fe80::1/64", "192.0.2.10/32", "0.0.0.0/0"})
+    EXPECT_FALSE(plan_host_up(kernel_, {*IfName::parse("eth0"), {}, {*IpPrefix::parse(address)}})) << address;
+  const ManualRequest one{*IfName::parse("eth0"), {}, {*IpPrefix::parse("192.0.2.60")}};
+  run(plan_host_up(kernel_, one));
+  EXPECT_FALSE(plan_host_up(kernel_, {one.parent, {}, {*IpPrefix::parse("192.0.2.61")}}));
 }
 
 TEST_F(HostAccessPlanTest, AStrangersNicDoesNotTakeTheShimAway) {
@@ -173,7 +201,8 @@ TEST_F(HostAccessPlanTest, AForeignLinkWithTheShimsNameStopsNothingElse) {
 TEST_F(HostAccessPlanTest, AForeignRouteStaysAndTheOtherFamilyWorks) {
   kernel_.add_foreign_route("192.0.2.61", eth0_);
   start(web_);
-  EXPECT_EQ(errors_.size(), 1U);
+  EXPECT_THAT(errors_, IsEmpty());
+  EXPECT_THAT(notes_, ElementsAre(HasSubstr("has a host route that is not ours")));
   ASSERT_EQ(all().routes.size(), 1U);
   EXPECT_EQ(all().routes[0].guest, ip("2001:db8:1::61"));
 }
