@@ -16,8 +16,10 @@
 #include <fstream>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <random>
 #include <sstream>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "lib/fd.h"
@@ -88,12 +90,15 @@ int main(int argc, char** argv) {
   }
   const int rounds = std::atoi(argv[1]);
   auto entries = read_entries(argv[2]);
+  std::minstd_rand random(1);
+  std::uniform_int_distribution pause(0, 8000);
   for (int round = -1; round < rounds; ++round)  // round -1 warms up and does not count
     for (auto& entry : entries) {
       if (entry.before != "-" && std::system(entry.before.c_str()) != 0) {
         std::cerr << "bench: " << entry.name << ": set-up failed\n";
         return 1;
       }
+      std::this_thread::sleep_for(std::chrono::microseconds(pause(random)));
       if (&entry != &entries.front()) time_once(entries.front());
       const double time = time_once(entry);
       if (round >= 0) entry.microseconds.push_back(time);
