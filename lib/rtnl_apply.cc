@@ -11,16 +11,14 @@
 
 namespace vmt {
 
-std::expected<RtnlKernel::ShimRef, Error> RtnlKernel::shim_on(unsigned parent) {
-  const auto it = shims_.find(parent);
-  if (it == shims_.end())
-    return fail(Error{ErrorKind::kNotFound, fmt::format("no shim on the parent with ifindex {}", parent)});
-  return it->second;
+IfName RtnlKernel::name_on(unsigned parent) const {
+  const auto it = names_.find(parent);
+  return it == names_.end() ? shim_name(parent) : it->second;
 }
 
 std::string RtnlKernel::why_create_failed(const CreateShim& change, ErrorKind kind) {
   if (kind == ErrorKind::kExists)
-    return fmt::format("a link with this name exists that is not ours; rename it or delete it");
+    return "a link with this name or ifindex exists that is not ours; rename it or delete it";
   if (auto up = link(request::link_by_index(change.parent), "look up parent"); up && up->master != 0) {
     auto master = link(request::link_by_index(up->master), "look up master");
     if (master)
@@ -44,32 +42,27 @@ Status RtnlKernel::create(const CreateShim& change) {
       error.message += fmt::format(" ({})", why);
     return fail(std::move(error));
   }
-  auto created = link(request::link_by_name(name), operation);
-  if (!created) return fail(created.error());
-  shims_.insert_or_assign(change.parent,
-                          ShimRef{created->index, name, created->forwarding6.has_value(), created->accept_ra == 2});
   return {};
 }
 
 Status RtnlKernel::finish(const FinishShim& change) {
-  auto shim = shim_on(change.parent);
-  if (!shim) return fail(shim.error());
-  const std::string operation = fmt::format("set up shim {}", shim->name.str());
-  if (auto status = socket_.request(request::quiet_shim(shim->index, shim->ipv6), operation); !status) return status;
-  if (shim->ipv6)
-    if (auto status = write_shim_sysctls(shim->name, shim->takes_ra); !status) return status;
-  return socket_.request(request::finish_shim(shim->index, change.role), operation);
+  const unsigned index = shim_index(change.parent);
+  const IfName name = name_on(change.parent);
+  const auto ipv6 = write_shim_sysctls(name);
+  if (!ipv6) return fail(ipv6.error());
+  const std::string operation = fmt::format("set up shim {}", name.str());
+  if (auto status = socket_.request(request::quiet_shim(index, *ipv6), operation); !status) return status;
+  return socket_.request(request::finish_shim(index, change.role), operation);
 }
 
 // An entry that the kernel resolved by itself gives way; one that somebody made permanent does not.
 Status RtnlKernel::pin(const AddNeighbour& change) {
-  auto shim = shim_on(change.parent);
-  if (!shim) return fail(shim.error());
+  const unsigned shim = shim_index(change.parent);
   const std::string operation = describe(change);
-  const auto message = request::new_neighbour(shim->index, change);
+  const auto message = request::new_neighbour(shim, change);
   auto status = socket_.request(message, operation);
   if (status || status.error().kind != ErrorKind::kExists) return status;
-  auto present = neighbours(request::neighbour_at(shim->index, change.guest));
+  auto present = neighbours(request::neighbour_at(shim, change.guest));
   const bool permanent = present && !present->empty() && (present->front().state & NUD_PERMANENT);
   if (permanent) {
     Error error = status.error();
@@ -83,9 +76,7 @@ Status RtnlKernel::pin(const AddNeighbour& change) {
 
 Status RtnlKernel::apply(const Change& change) {
   const auto on_shim = [&](unsigned parent, auto build) -> Status {
-    auto shim = shim_on(parent);
-    if (!shim) return fail(shim.error());
-    return socket_.request(build(shim->index), describe(change));
+    return socket_.request(build(shim_index(parent)), describe(change));
   };
   struct Visitor {
     RtnlKernel& kernel;
@@ -96,7 +87,7 @@ Status RtnlKernel::apply(const Change& change) {
     Status operator()(const FinishShim& c) const { return kernel.finish(c); }
     Status operator()(const AddNeighbour& c) const { return kernel.pin(c); }
     Status operator()(const DeleteShim& c) const {
-      std::erase_if(kernel.shims_, [&](const auto& entry) { return entry.second.index == c.index; });
+      std::erase_if(kernel.names_, [&](const auto& entry) { return entry.second == c.name; });
       return kernel.socket_.request(request::delete_link(c.index), describe(change));
     }
     Status operator()(const AddAddress& c) const {

@@ -151,23 +151,18 @@ std::expected<std::optional<RouteView>, Error> RtnlKernel::route_to(const IpAddr
 }
 
 std::expected<std::vector<LinkAnswer>, Error> RtnlKernel::shim_links(const Scope& scope) {
-  std::vector<LinkAnswer> found;
-  bool all_named = scope.parents.has_value();
-  for (const unsigned parent : scope.parents.value_or(std::vector<unsigned>{})) {
-    auto answer = link(request::link_by_name(shim_name(parent)), "look up shim");
-    if (answer && is_shim(*answer) && answer->lower == parent)
-      found.push_back(std::move(*answer));
-    else
-      all_named = false;
+  if (!scope.parents) {
+    auto links = links_of_kind("macvlan");
+    if (links) std::erase_if(*links, [](const LinkAnswer& l) { return !is_shim(l); });
+    return links;
   }
-  if (all_named) return found;
-  // Somebody may have renamed a shim: the tag counts, not the name.
-  auto links = links_of_kind("macvlan");
-  if (!links) return fail(links.error());
-  std::erase_if(*links, [&](const LinkAnswer& l) {
-    return !is_shim(l) || (scope.parents && !contains(*scope.parents, l.lower));
-  });
-  return links;
+  std::vector<LinkAnswer> found;
+  for (const unsigned parent : *scope.parents) {
+    auto answer = link(request::link_by_index(shim_index(parent)), "look up shim");
+    if (answer && is_shim(*answer) && answer->lower == parent) found.push_back(std::move(*answer));
+    if (!answer && answer.error().kind != ErrorKind::kNotFound) return fail(answer.error());
+  }
+  return found;
 }
 
 std::expected<Shim, Error> RtnlKernel::describe_shim(const LinkAnswer& link) {
@@ -245,8 +240,7 @@ std::expected<Owned, Error> RtnlKernel::owned(const Scope& scope) {
     if (!shim) return fail(shim.error());
     if (auto status = read_neighbours(*shim, scope, owned); !status) return fail(status.error());
     if (auto status = read_routes(*shim, scope, owned); !status) return fail(status.error());
-    shims_.insert_or_assign(shim->parent,
-                            ShimRef{shim->index, shim->name, answer.forwarding6.has_value(), answer.accept_ra == 2});
+    names_.insert_or_assign(shim->parent, shim->name);
     owned.shims.push_back(std::move(*shim));
   }
   return owned;

@@ -23,13 +23,6 @@ class RtnlKernel : public Kernel {
   Status apply(const Change& change) override;
 
  private:
-  struct ShimRef {
-    unsigned index;
-    IfName name;
-    bool ipv6;
-    bool takes_ra;  // accept_ra=2, inherited from conf/default
-  };
-
   explicit RtnlKernel(RtnlSocket socket) : socket_(std::move(socket)) {}
 
   std::expected<LinkAnswer, Error> link(const NlMsg& query, std::string_view what);
@@ -48,11 +41,11 @@ class RtnlKernel : public Kernel {
   Status pin(const AddNeighbour& change);
   std::string why_create_failed(const CreateShim& change, ErrorKind kind);
 
-  // The shim on a parent, as owned() or CreateShim saw it last.
-  std::expected<ShimRef, Error> shim_on(unsigned parent);
+  // What the shim on a parent is called, which may not be what we have called it.
+  IfName name_on(unsigned parent) const;
 
   RtnlSocket socket_;
-  std::map<unsigned, ShimRef> shims_;  // by the parent's ifindex
+  std::map<unsigned, IfName> names_;  // of shims, by the parent's ifindex, as owned() saw them
 };
 
 }  // namespace vmt

@@ -102,7 +102,7 @@ NlMsg links_of_kind(const char* kind) {
 }
 
 NlMsg new_shim(const CreateShim& shim) {
-  return Writer(RTM_NEWLINK, kCreate, link_header(0))
+  return Writer(RTM_NEWLINK, kCreate, link_header(shim_index(shim.parent)))
       .text(IFLA_IFNAME, shim_name(shim.parent).str())
       .u32(IFLA_LINK, shim.parent)
       .mac(IFLA_ADDRESS, shim.mac)

@@ -17,10 +17,9 @@ struct Sysctl {
   std::string_view value;
 };
 
-// Routers of the LAN are the parent's business.
-constexpr Sysctl kNoRouterAdvertisements = {"/proc/sys/net/ipv6/conf/{}/accept_ra", "0"};
-
 constexpr Sysctl kShimSysctls[] = {
+    // Routers of the LAN are the parent's business, whatever conf/default says.
+    {"/proc/sys/net/ipv6/conf/{}/accept_ra", "0"},
     // proxy_ndp does nothing without it. all/forwarding stays 0, so the host forwards nothing.
     {"/proc/sys/net/ipv6/conf/{}/forwarding", "1"},
     {"/proc/sys/net/ipv6/conf/{}/proxy_ndp", "1"},
@@ -38,12 +37,13 @@ Status write(const Sysctl& sysctl, const IfName& link) {
 
 }  // namespace
 
-Status write_shim_sysctls(const IfName& link, bool takes_ra) {
-  if (takes_ra)
-    if (auto status = write(kNoRouterAdvertisements, link); !status) return status;
-  for (const auto& sysctl : kShimSysctls)
-    if (auto status = write(sysctl, link); !status) return status;
-  return {};
+std::expected<bool, Error> write_shim_sysctls(const IfName& link) {
+  for (const auto& sysctl : kShimSysctls) {
+    const auto status = write(sysctl, link);
+    if (!status && status.error().kind == ErrorKind::kNotFound) return false;
+    if (!status) return fail(status.error());
+  }
+  return true;
 }
 
 }  // namespace vmt

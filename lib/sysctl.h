@@ -9,9 +9,8 @@
 
 namespace vmt {
 
-// The IPv6 half of the unnumbered shim's recipe, for a link on a host that has IPv6; netlink takes the IPv4 half
-// (request::quiet_shim). The source gives each one's reason.
-// `takes_ra`: accept_ra is 2 now. Any other value is off already once the link forwards.
-Status write_shim_sysctls(const IfName& link, bool takes_ra);
+// The IPv6 half of the unnumbered shim's recipe; netlink takes the IPv4 half (request::quiet_shim). The source gives
+// each one's reason. False: the host has no IPv6, and there is nothing to set.
+std::expected<bool, Error> write_shim_sysctls(const IfName& link);
 
 }  // namespace vmt

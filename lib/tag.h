@@ -26,8 +26,13 @@ enum class ShimRole { kUnfinished, kGuests, kManual };
 std::string_view alias_of(ShimRole role);
 ShimRole role_of_alias(std::string_view alias);
 
-// "vmt-7" on the parent with ifindex 7: found by one query, and a parent that is renamed keeps its shim.
+// "vmt-7" on the parent with ifindex 7.
 IfName shim_name(unsigned parent_index);
+// A shim's ifindex is derived as well and asked for in the create request: one query finds it, whatever parent and shim
+// are called by then, and nobody has to ask which one it got. Far above what the kernel hands out by itself.
+constexpr unsigned shim_index(unsigned parent_index) {
+  return 0x40000000U + parent_index;
+}
 // The parent's index out of a shim's name; nullopt for any other name.
 std::optional<unsigned> shim_parent(std::string_view name);
 

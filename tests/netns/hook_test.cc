@@ -255,7 +255,7 @@ TEST_F(HookTest, KilledAtAnySystemCallTheNextCallRepairsIt) {
   const std::string started = network_state();
   call("release", kWeb);
   std::ofstream("/run/domain.xml") << kWeb;
-  // The shim's ifindex is another each time; what follows from it is the same.
+  // Links are listed by their ifindex.
   const auto neutral = [](const std::string& state) {
     std::ofstream("/run/state") << state;
     return output_of("sed -E 's/^[0-9]+: (vmt-)/N: \\1/' /run/state");

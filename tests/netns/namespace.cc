@@ -62,10 +62,12 @@ void NamespaceTest::add_guest(const std::string& name, const std::string& mac, c
 }
 
 std::string NamespaceTest::network_state() {
-  // A new link-local address is tentative for a moment, duplicate detection or not.
+  // A new link-local address is tentative for a moment, duplicate detection or not, and a new link's state UNKNOWN for
+  // up to a second.
   return output_of(
       "for i in $(seq 200); do ip -6 addr show tentative | grep -q . || break; sleep 0.01; done;"
-      "ip -d link; ip addr | grep -v valid_lft; ip rule; ip -6 rule; ip route show table all; ip -6 route show table "
+      "{ ip -d link; ip addr; } | grep -v valid_lft | sed 's/state UNKNOWN/state UP/'; ip rule; ip -6 rule; ip route "
+      "show table all; ip -6 route show table "
       "all;"
       "ip neigh show nud permanent | sort; ip neigh show proxy; ip -6 neigh show proxy; ip netns list-id;"
       "cd /proc/sys/net && grep -r . ipv4/conf ipv4/neigh ipv6/conf ipv6/neigh 2>/dev/null | grep -v stable_secret | "

@@ -33,6 +33,7 @@ TEST(RequestTest, AShimIsBornWithItsTag) {
   const auto link = decode_link(header(message));
   ASSERT_TRUE(link);
   EXPECT_EQ(link->name.str(), "vmt-7");
+  EXPECT_EQ(link->index, shim_index(7));
   EXPECT_EQ(link->lower, 7U);
   EXPECT_EQ(link->mac, kMac);
   EXPECT_EQ(link->group, kShimGroup);
