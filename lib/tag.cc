@@ -3,8 +3,6 @@
 
 #include <fmt/format.h>
 
-#include <charconv>
-
 namespace vmt {
 namespace {
 
@@ -33,15 +31,6 @@ ShimRole role_of_alias(std::string_view alias) {
 
 IfName shim_name(unsigned parent_index) {
   return *IfName::parse(fmt::format("{}{}", kShimPrefix, parent_index));
-}
-
-std::optional<unsigned> shim_parent(std::string_view name) {
-  if (!name.starts_with(kShimPrefix)) return std::nullopt;
-  name.remove_prefix(kShimPrefix.size());
-  unsigned index = 0;
-  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), index);
-  if (error != std::errc{} || end != name.data() + name.size()) return std::nullopt;
-  return index;
 }
 
 MacAddress shim_mac(const MacAddress& parent) {

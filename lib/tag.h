@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string_view>
 
 #include "lib/if_name.h"
@@ -33,8 +32,6 @@ IfName shim_name(unsigned parent_index);
 constexpr unsigned shim_index(unsigned parent_index) {
   return 0x40000000U + parent_index;
 }
-// The parent's index out of a shim's name; nullopt for any other name.
-std::optional<unsigned> shim_parent(std::string_view name);
 
 // Locally administered, derived from the parent's MAC by a fixed hash: the same after every reboot, different on
 // each host of a LAN, and given in the create request so that udev's MACAddressPolicy leaves it alone.

@@ -4,7 +4,9 @@
 //
 //   bench ROUNDS FILE, where each line of FILE is: NAME <tab> BEFORE <tab> STDIN <tab> COMMAND
 // BEFORE is a shell command run untimed before each round ("-" for none), STDIN a file ("-" for /dev/null), COMMAND is
-// split at blanks and started without a shell.
+// split at blanks and started without a shell. The first entry is thrown away, and run once more, untimed, before each
+// other one, after a random pause: nobody inherits its predecessor's caches, and the starts spread over the kernel's
+// tick, in steps of which a link's deletion waits for RCU.
 #include <fcntl.h>
 #include <spawn.h>
 #include <sys/wait.h>

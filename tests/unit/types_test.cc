@@ -107,11 +107,9 @@ TEST(MacvlanModeTest, AgreesWithTheKernelsHeaderAndBothSpellings) {
   EXPECT_FALSE(mode_from_kernel(3));
 }
 
-TEST(TagTest, ShimNamesFitAndLeadBackToTheParent) {
+TEST(TagTest, ShimNamesFitWhateverTheParentsIndex) {
   EXPECT_EQ(shim_name(2147483647).str().size(), 14U);
   EXPECT_LT(shim_name(2147483647).str().size(), static_cast<std::size_t>(IFNAMSIZ));
-  EXPECT_EQ(shim_parent(shim_name(42).str()), 42U);
-  for (const char* name : {"vmt-", "vmt-x", "vmt-1x", "vmt", "eth0", "vmt--1"}) EXPECT_FALSE(shim_parent(name)) << name;
 }
 
 TEST(TagTest, AShimsMacIsLocalUnicastStableAndItsParentsOwn) {
