@@ -19,6 +19,8 @@ ErrorKind kind_of(int error_number) {
       return ErrorKind::kNotFound;
     case EEXIST:
       return ErrorKind::kExists;
+    case EADDRINUSE:
+      return ErrorKind::kInUse;
     case EPERM:
     case EACCES:
       return ErrorKind::kPermission;

@@ -15,6 +15,7 @@ enum class ErrorKind {
   kNotFound,    // ENODEV, ENOENT, ESRCH: the object is not there (any more)
   kExists,      // EEXIST: somebody has the name or the key already
   kPermission,  // EPERM, EACCES
+  kInUse,       // EADDRINUSE: another device on the parent is up with this MAC
   kTimeout,     // a bounded wait came to its end
 };
 

@@ -29,9 +29,16 @@ struct NetworkSource {
   std::string portgroup;
 };
 
+// Our metadata's <direct dev='eth0' mode='bridge'/>: where a pre-made device is to be.
+struct Placement {
+  IfName parent;
+  MacvlanMode mode;
+};
+
 // <interface type='ethernet'><target dev='X' managed='no'/>: a device that must exist beforehand.
 struct PremadeSource {
   IfName device;
+  std::optional<Placement> wanted = {};  // nullopt: somebody else makes it
 };
 
 using NicSource = std::variant<DirectSource, NetworkSource, PremadeSource>;

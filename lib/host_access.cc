@@ -154,6 +154,12 @@ std::expected<Desired, Error> manual_desire(Kernel& kernel, const Owned& owned) 
   return desired;
 }
 
+bool is_deletion(const Change& change) {
+  return std::holds_alternative<DeleteShim>(change) || std::holds_alternative<DeleteRoute>(change) ||
+         std::holds_alternative<DeleteNeighbour>(change) || std::holds_alternative<DeleteProxy>(change) ||
+         std::holds_alternative<DeleteAddress>(change);
+}
+
 bool wants_whole_parent(const Nic& nic) {
   const auto* direct = std::get_if<DirectSource>(&nic.source);
   return direct != nullptr && direct->mode == MacvlanMode::kPassthru;
@@ -312,10 +318,8 @@ std::vector<Error> apply_all(Kernel& kernel, std::span<const Change> changes) {
     if (without_shim.contains(parent)) continue;
     const auto status = kernel.apply(change);
     if (status) continue;
-    const bool deleting =
-        parent == 0 || std::holds_alternative<DeleteProxy>(change) || std::holds_alternative<DeleteAddress>(change);
     // Somebody was faster; what we wanted gone is gone.
-    if (deleting && status.error().kind == ErrorKind::kNotFound) continue;
+    if (is_deletion(change) && status.error().kind == ErrorKind::kNotFound) continue;
     errors.push_back(status.error());
     if (std::holds_alternative<CreateShim>(change) || std::holds_alternative<FinishShim>(change))
       without_shim.insert(parent);

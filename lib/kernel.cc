@@ -42,6 +42,25 @@ struct Describer {
   std::string operator()(const DeleteRoute& c) const {
     return fmt::format("delete route {} from link {}", c.guest.str(), c.shim);
   }
+  std::string operator()(const CreateDevice& c) const {
+    const auto& s = c.spec;
+    return fmt::format("create {} {} on {} in mode {}{}", s.macvtap ? "macvtap" : "macvlan", s.name.str(),
+                       s.parent_name.str(), to_string(s.mode), s.mac ? " with " + s.mac->str() : std::string{});
+  }
+  std::string operator()(const ChangeDevice& c) const {
+    std::string text = fmt::format("set {}", c.name.str());
+    if (c.mac) text += " mac " + c.mac->str();
+    if (c.mode) text += fmt::format(" mode {}", to_string(*c.mode));
+    if (c.mtu) text += fmt::format(" mtu {}", *c.mtu);
+    if (c.allmulticast) text += *c.allmulticast ? " allmulticast on" : " allmulticast off";
+    if (c.up) text += *c.up ? " up" : " down";
+    return text;
+  }
+  std::string operator()(const DeleteDevices& c) const {
+    std::string text = "delete";
+    for (const auto& device : c.devices) text += " " + device.name.str();
+    return text;
+  }
 };
 
 }  // namespace

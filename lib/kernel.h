@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "lib/device.h"
 #include "lib/error.h"
 #include "lib/objects.h"
 
@@ -68,8 +69,36 @@ struct DeleteRoute {
   bool manual = false;
 };
 
-using Change = std::variant<CreateShim, FinishShim, DeleteShim, AddAddress, DeleteAddress, AddProxy, DeleteProxy,
-                            AddNeighbour, DeleteNeighbour, AddRoute, DeleteRoute>;
+// Macvtaps and macvlans that stand in the caller's namespace (lib/device.h). Complete, or not there at all: created,
+// silent towards the LAN (no IPv6, no ARP answers), allmulticast, tagged, up if asked for, its tap node in /dev owned
+// as asked for. A MAC whose last holder is just dying is waited for, kMacPatience at most.
+struct CreateDevice {
+  DeviceSpec spec;
+  DeviceUse use;
+};
+// What is nullopt stays.
+struct ChangeDevice {
+  unsigned index = 0;
+  IfName name;
+  bool macvtap = true;
+  std::optional<MacAddress> mac;
+  std::optional<MacvlanMode> mode;
+  std::optional<std::uint32_t> mtu;
+  std::optional<bool> up;
+  std::optional<bool> allmulticast;
+};
+// All at once, in one wait of the kernel's. Indices that were read together with their tags.
+struct DeleteDevices {
+  struct Device {
+    unsigned index = 0;
+    IfName name;
+  };
+  std::vector<Device> devices;
+};
+
+using Change =
+    std::variant<CreateShim, FinishShim, DeleteShim, AddAddress, DeleteAddress, AddProxy, DeleteProxy, AddNeighbour,
+                 DeleteNeighbour, AddRoute, DeleteRoute, CreateDevice, ChangeDevice, DeleteDevices>;
 
 // As a person would type it: "add route 192.0.2.61 via shim vmt-2 src 192.0.2.10".
 std::string describe(const Change& change);
@@ -92,6 +121,8 @@ class Kernel {
   virtual std::expected<Parent, Error> parent(unsigned index) = 0;
   // nullopt when there is no such link.
   virtual std::optional<unsigned> index_of(const IfName& name) = 0;
+  // The macvlan or macvtap of this name; nullopt when there is none, whatever else is called so.
+  virtual std::expected<std::optional<Child>, Error> child(const IfName& name) = 0;
   // Every macvlan and macvtap in this namespace, ours included.
   virtual std::expected<std::vector<Child>, Error> children() = 0;
   // The most specific route to an address, own routes included; nullopt when there is none.

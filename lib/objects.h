@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "lib/device.h"
 #include "lib/if_name.h"
 #include "lib/ip_address.h"
 #include "lib/mac_address.h"
@@ -42,6 +43,12 @@ struct Child {
   MacvlanMode mode;
   bool macvtap = false;
   bool up = false;
+  bool carrier = false;   // with the parent's; LOWERLAYERDOWN otherwise
+  std::uint32_t mtu = 0;  // bytes
+  bool allmulticast = false;
+  bool ours = false;                  // carries our device tag; a shim is not one of these
+  std::optional<DeviceUse> use = {};  // of a device of ours: nullopt while it is unfinished
+  std::optional<int> nsid = {};       // the network namespace it is in, when that is another than the caller's
 };
 
 // What the host's routing says about one address. `local` means that the host itself has it.

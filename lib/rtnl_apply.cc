@@ -6,6 +6,8 @@
 
 #include <algorithm>
 
+#include "lib/device_hint.h"
+#include "lib/rtnl_device.h"
 #include "lib/rtnl_kernel.h"
 #include "lib/sysctl.h"
 
@@ -19,12 +21,7 @@ IfName RtnlKernel::name_on(unsigned parent) const {
 std::string RtnlKernel::why_create_failed(const CreateShim& change, ErrorKind kind) {
   if (kind == ErrorKind::kExists)
     return "a link with this name or ifindex exists that is not ours; rename it or delete it";
-  if (auto up = link(request::link_by_index(change.parent), "look up parent"); up && up->master != 0) {
-    auto master = link(request::link_by_index(up->master), "look up master");
-    if (master)
-      return fmt::format("{} is a port of {} {}; use {} as the parent", change.parent_name.str(), master->kind,
-                         master->name.str(), master->name.str());
-  }
+  if (auto why = why_no_parent(socket_, change.parent, change.parent_name); !why.empty()) return why;
   const auto siblings = children();
   if (!siblings) return {};
   for (const auto& child : *siblings)
@@ -86,6 +83,9 @@ Status RtnlKernel::apply(const Change& change) {
     Status operator()(const CreateShim& c) const { return kernel.create(c); }
     Status operator()(const FinishShim& c) const { return kernel.finish(c); }
     Status operator()(const AddNeighbour& c) const { return kernel.pin(c); }
+    Status operator()(const CreateDevice& c) const { return create_standing(kernel.socket_, c.spec, c.use); }
+    Status operator()(const ChangeDevice& c) const { return change_device(kernel.socket_, c); }
+    Status operator()(const DeleteDevices& c) const { return delete_devices(kernel.socket_, c.devices); }
     Status operator()(const DeleteShim& c) const {
       std::erase_if(kernel.names_, [&](const auto& entry) { return entry.second == c.name; });
       return kernel.socket_.request(request::delete_link(c.index), describe(change));

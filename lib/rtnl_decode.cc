@@ -6,6 +6,7 @@
 #include <linux/ip.h>
 #include <linux/ipv6.h>
 #include <linux/neighbour.h>
+#include <linux/net_namespace.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <netlink/attr.h>
@@ -105,6 +106,7 @@ std::optional<LinkAnswer> decode_link(nlmsghdr* message) {
                   .name = *name,
                   .mac = attributes.mac(IFLA_ADDRESS),
                   .flags = header->ifi_flags,
+                  .lower_nsid = {},
                   .alias = {},
                   .kind = {},
                   .mode = {},
@@ -113,14 +115,21 @@ std::optional<LinkAnswer> decode_link(nlmsghdr* message) {
                   .proxy_ndp = {},
                   .accept_ra = {}};
   link.carrier = attributes.number<std::uint8_t>(IFLA_CARRIER).value_or(0) != 0;
-  // With IFLA_LINK_NETNSID the index counts in another namespace and says nothing here.
-  if (attributes.at(IFLA_LINK_NETNSID) == nullptr) link.lower = attributes.u32(IFLA_LINK);
+  link.lower = attributes.u32(IFLA_LINK);
+  link.lower_nsid = attributes.number<int>(IFLA_LINK_NETNSID);
+  link.mtu = attributes.u32(IFLA_MTU);
   link.master = attributes.u32(IFLA_MASTER);
   link.group = attributes.u32(IFLA_GROUP);
   link.alias = attributes.text(IFLA_IFALIAS);
   decode_kind(attributes.at(IFLA_LINKINFO), link);
   decode_sysctls(attributes.at(IFLA_AF_SPEC), link);
   return link;
+}
+
+std::optional<int> decode_nsid(nlmsghdr* message) {
+  if (message->nlmsg_type != RTM_NEWNSID) return std::nullopt;
+  const Attributes<NETNSA_MAX> attributes(message, sizeof(rtgenmsg));
+  return attributes.ok() ? attributes.number<int>(NETNSA_NSID) : std::nullopt;
 }
 
 std::optional<AddressAnswer> decode_address(nlmsghdr* message) {

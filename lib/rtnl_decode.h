@@ -19,7 +19,10 @@ struct LinkAnswer {
   std::optional<MacAddress> mac;  // nullopt: no Ethernet address (loopback, a tunnel)
   unsigned flags = 0;             // IFF_*
   bool carrier = false;
-  unsigned lower = 0;  // IFLA_LINK, 0 when the lower device is in another namespace or there is none
+  unsigned lower = 0;  // IFLA_LINK, 0 when there is none
+  // The namespace in which `lower` counts, as the asking one numbers it; nullopt: the link's own.
+  std::optional<int> lower_nsid;
+  std::uint32_t mtu = 0;
   unsigned master = 0;
   std::uint32_t group = 0;
   std::string alias;
@@ -50,6 +53,7 @@ struct NeighbourAnswer {
 };
 
 std::optional<LinkAnswer> decode_link(nlmsghdr* message);
+std::optional<int> decode_nsid(nlmsghdr* message);
 std::optional<AddressAnswer> decode_address(nlmsghdr* message);
 std::optional<RouteAnswer> decode_route(nlmsghdr* message);
 std::optional<NeighbourAnswer> decode_neighbour(nlmsghdr* message);

@@ -12,6 +12,7 @@
 #include <algorithm>
 
 #include "lib/algorithm.h"
+#include "lib/rtnl_device.h"
 
 namespace vmt {
 namespace {
@@ -32,19 +33,6 @@ bool is_configured(const LinkAnswer& link) {
          is(link.forwarding6, 1) && is(link.proxy_ndp, 1) && link.accept_ra != 2;
 }
 
-// Runs a dump and decodes each answer; starts afresh when the kernel's list changed under it.
-template <typename Answer>
-std::expected<std::vector<Answer>, Error> collect(RtnlSocket& socket, const NlMsg& query, std::string_view operation,
-                                                  std::optional<Answer> (*decode)(nlmsghdr*)) {
-  std::vector<Answer> answers;
-  const auto take = [&](nlmsghdr* message) {
-    if (auto answer = decode(message)) answers.push_back(std::move(*answer));
-  };
-  if (auto status = socket.request(query, operation, take, [&] { answers.clear(); }); !status)
-    return fail(status.error());
-  return answers;
-}
-
 }  // namespace
 
 std::expected<RtnlKernel, Error> RtnlKernel::open() {
@@ -53,43 +41,29 @@ std::expected<RtnlKernel, Error> RtnlKernel::open() {
   return RtnlKernel(std::move(*socket));
 }
 
-std::expected<LinkAnswer, Error> RtnlKernel::link(const NlMsg& query, std::string_view what) {
-  auto answers = collect(socket_, query, what, decode_link);
-  if (!answers) return fail(answers.error());
-  if (answers->empty()) return fail(Error{ErrorKind::kFailed, fmt::format("{}: an answer that makes no sense", what)});
-  return answers->front();
-}
-
-std::expected<std::vector<LinkAnswer>, Error> RtnlKernel::links_of_kind(const char* kind) {
-  auto links = collect(socket_, request::links_of_kind(kind), fmt::format("list {} links", kind), decode_link);
-  // The kernel ignores the filter while no such link has ever existed and the module is not there.
-  if (links) std::erase_if(*links, [&](const LinkAnswer& l) { return l.kind != kind; });
-  return links;
-}
-
 std::expected<std::vector<AddressAnswer>, Error> RtnlKernel::addresses(unsigned index) {
-  auto answers = collect(socket_, request::addresses_on(index), "list addresses", decode_address);
+  auto answers = socket_.collect(request::addresses_on(index), "list addresses", decode_address);
   if (answers) std::erase_if(*answers, [](const AddressAnswer& a) { return a.scope != RT_SCOPE_UNIVERSE; });
   return answers;
 }
 
 std::expected<std::vector<NeighbourAnswer>, Error> RtnlKernel::neighbours(const NlMsg& query) {
-  return collect(socket_, query, "list neighbours", decode_neighbour);
+  return socket_.collect(query, "list neighbours", decode_neighbour);
 }
 
 std::optional<unsigned> RtnlKernel::index_of(const IfName& name) {
-  const auto answer = link(request::link_by_name(name), "look up link");
+  const auto answer = read_link(socket_, request::link_by_name(name), "look up link");
   return answer ? std::optional(answer->index) : std::nullopt;
 }
 
 std::expected<Parent, Error> RtnlKernel::parent(const IfName& name) {
-  auto answer = link(request::link_by_name(name), fmt::format("look up parent {}", name.str()));
+  auto answer = read_link(socket_, request::link_by_name(name), fmt::format("look up parent {}", name.str()));
   if (!answer) return fail(answer.error());
   return describe_parent(*answer);
 }
 
 std::expected<Parent, Error> RtnlKernel::parent(unsigned index) {
-  auto answer = link(request::link_by_index(index), fmt::format("look up parent {}", index));
+  auto answer = read_link(socket_, request::link_by_index(index), fmt::format("look up parent {}", index));
   if (!answer) return fail(answer.error());
   return describe_parent(*answer);
 }
@@ -116,7 +90,7 @@ std::expected<Parent, Error> RtnlKernel::describe_parent(const LinkAnswer& link)
     const bool temporary = !address.prefix.address.is_v4() && (address.flags & IFA_F_TEMPORARY);
     parent.addresses.push_back({address.prefix, !(address.flags & kUnfit) && !temporary});
   }
-  auto routes = collect(socket_, request::routes_on(link.index), "list routes", decode_route);
+  auto routes = socket_.collect(request::routes_on(link.index), "list routes", decode_route);
   if (!routes) return fail(routes.error());
   for (const auto& route : *routes)
     for (const auto& gateway : route.gateways)
@@ -124,27 +98,27 @@ std::expected<Parent, Error> RtnlKernel::describe_parent(const LinkAnswer& link)
   return parent;
 }
 
+std::expected<std::optional<Child>, Error> RtnlKernel::child(const IfName& name) {
+  const auto answer = read_link(socket_, request::link_by_name(name), "look up " + name.str());
+  if (answer) return child_of(*answer);
+  if (answer.error().kind == ErrorKind::kNotFound) return std::nullopt;
+  return fail(answer.error());
+}
+
 std::expected<std::vector<Child>, Error> RtnlKernel::children() {
   std::vector<Child> children;
   for (const char* kind : {"macvtap", "macvlan"}) {
-    auto links = links_of_kind(kind);
+    auto links = read_links(socket_, kind);
     if (!links) return fail(links.error());
     for (const auto& l : *links)
-      if (l.mac && l.mode)
-        children.push_back({.index = l.index,
-                            .name = l.name,
-                            .parent = l.lower,
-                            .mac = *l.mac,
-                            .mode = *l.mode,
-                            .macvtap = l.kind == "macvtap",
-                            .up = (l.flags & IFF_UP) != 0});
+      if (auto child = child_of(l)) children.push_back(std::move(*child));
   }
   return children;
 }
 
 std::expected<std::optional<RouteView>, Error> RtnlKernel::route_to(const IpAddress& address) {
   auto answers =
-      collect(socket_, request::route_to(address), fmt::format("look up the route to {}", address.str()), decode_route);
+      socket_.collect(request::route_to(address), fmt::format("look up the route to {}", address.str()), decode_route);
   if (answers && !answers->empty()) return answers->front().route;
   // No route is an answer, not a failure: ENETUNREACH, or EHOSTUNREACH and friends from a route that forbids it.
   return std::nullopt;
@@ -152,14 +126,15 @@ std::expected<std::optional<RouteView>, Error> RtnlKernel::route_to(const IpAddr
 
 std::expected<std::vector<LinkAnswer>, Error> RtnlKernel::shim_links(const Scope& scope) {
   if (!scope.parents) {
-    auto links = links_of_kind("macvlan");
+    auto links = read_links(socket_, "macvlan");
     if (links) std::erase_if(*links, [](const LinkAnswer& l) { return !is_shim(l); });
     return links;
   }
   std::vector<LinkAnswer> found;
   for (const unsigned parent : *scope.parents) {
-    auto answer = link(request::link_by_index(shim_index(parent)), "look up shim");
-    if (answer && is_shim(*answer) && answer->lower == parent) found.push_back(std::move(*answer));
+    auto answer = read_link(socket_, request::link_by_index(shim_index(parent)), "look up shim");
+    if (answer && is_shim(*answer) && answer->lower == parent && !answer->lower_nsid)
+      found.push_back(std::move(*answer));
     if (!answer && answer.error().kind != ErrorKind::kNotFound) return fail(answer.error());
   }
   return found;
@@ -168,7 +143,7 @@ std::expected<std::vector<LinkAnswer>, Error> RtnlKernel::shim_links(const Scope
 std::expected<Shim, Error> RtnlKernel::describe_shim(const LinkAnswer& link) {
   Shim shim{.index = link.index,
             .name = link.name,
-            .parent = link.lower,
+            .parent = link.lower_nsid ? 0 : link.lower,
             .mac = *link.mac,
             .role = role_of_alias(link.alias),
             .configured = is_configured(link),
@@ -205,7 +180,7 @@ Status RtnlKernel::read_routes(const Shim& shim, const Scope& scope, Owned& owne
     if (std::ranges::none_of(owned.neighbours, lacks_route)) return {};
     std::erase_if(owned.routes, [&](const GuestRoute& r) { return r.shim == shim.index; });
   }
-  auto routes = collect(socket_, request::routes_on(shim.index), "list routes", decode_route);
+  auto routes = socket_.collect(request::routes_on(shim.index), "list routes", decode_route);
   if (!routes) return fail(routes.error());
   for (const auto& answer : *routes) take(answer.route);
   return {};

@@ -6,6 +6,7 @@
 
 #include "lib/kernel.h"
 #include "lib/rtnl_decode.h"
+#include "lib/rtnl_device.h"
 #include "lib/rtnl_socket.h"
 
 namespace vmt {
@@ -17,16 +18,18 @@ class RtnlKernel : public Kernel {
   std::expected<Parent, Error> parent(const IfName& name) override;
   std::expected<Parent, Error> parent(unsigned index) override;
   std::optional<unsigned> index_of(const IfName& name) override;
+  std::expected<std::optional<Child>, Error> child(const IfName& name) override;
   std::expected<std::vector<Child>, Error> children() override;
   std::expected<std::optional<RouteView>, Error> route_to(const IpAddress& address) override;
   std::expected<Owned, Error> owned(const Scope& scope) override;
   Status apply(const Change& change) override;
 
+  // Macvtaps and macvlans in other namespaces that this one has a number for, self-removing ones among them.
+  std::expected<std::vector<Child>, Error> children_elsewhere() { return vmt::children_elsewhere(socket_); }
+
  private:
   explicit RtnlKernel(RtnlSocket socket) : socket_(std::move(socket)) {}
 
-  std::expected<LinkAnswer, Error> link(const NlMsg& query, std::string_view what);
-  std::expected<std::vector<LinkAnswer>, Error> links_of_kind(const char* kind);
   std::expected<std::vector<AddressAnswer>, Error> addresses(unsigned index);
   std::expected<std::vector<NeighbourAnswer>, Error> neighbours(const NlMsg& query);
   std::expected<Parent, Error> describe_parent(const LinkAnswer& link);

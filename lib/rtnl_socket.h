@@ -7,7 +7,9 @@
 #include <expected>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string_view>
+#include <vector>
 
 #include "lib/error.h"
 #include "lib/rtnl_request.h"
@@ -26,6 +28,18 @@ class RtnlSocket {
   // Errors read "operation: the kernel's words".
   Status request(const NlMsg& message, std::string_view operation, const OnAnswer& on_answer = {},
                  const std::function<void()>& on_restart = {});
+
+  // The decoded answers; what does not decode is left out.
+  template <typename Answer>
+  std::expected<std::vector<Answer>, Error> collect(const NlMsg& query, std::string_view operation,
+                                                    std::optional<Answer> (*decode)(nlmsghdr*)) {
+    std::vector<Answer> answers;
+    const auto take = [&](nlmsghdr* message) {
+      if (auto answer = decode(message)) answers.push_back(std::move(*answer));
+    };
+    if (auto status = request(query, operation, take, [&] { answers.clear(); }); !status) return fail(status.error());
+    return answers;
+  }
 
  private:
   static constexpr int kDumpTries = 8;

@@ -27,19 +27,33 @@ constexpr Sysctl kShimSysctls[] = {
     {"/proc/sys/net/ipv6/neigh/{}/proxy_delay", "0"},
 };
 
-Status write(const Sysctl& sysctl, const IfName& link) {
-  const std::string path = fmt::format(fmt::runtime(sysctl.path), link.str());
+Status write(const Sysctl& sysctl, std::string_view link) {
+  const std::string path = fmt::format(fmt::runtime(sysctl.path), link);
   const Fd file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
   if (!file || ::write(file.get(), sysctl.value.data(), sysctl.value.size()) < 0)
     return fail(errno_error(errno, fmt::format("write {} to {}", sysctl.value, path)));
   return {};
 }
 
+Status disable_ipv6_on(std::string_view link) {
+  const auto status = write({"/proc/sys/net/ipv6/conf/{}/disable_ipv6", "1"}, link);
+  if (!status && status.error().kind == ErrorKind::kNotFound) return {};
+  return status;
+}
+
 }  // namespace
+
+Status disable_ipv6(const IfName& link) {
+  return disable_ipv6_on(link.str());
+}
+
+Status disable_ipv6_by_default() {
+  return disable_ipv6_on("default");
+}
 
 std::expected<bool, Error> write_shim_sysctls(const IfName& link) {
   for (const auto& sysctl : kShimSysctls) {
-    const auto status = write(sysctl, link);
+    const auto status = write(sysctl, link.str());
     if (!status && status.error().kind == ErrorKind::kNotFound) return false;
     if (!status) return fail(status.error());
   }

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include "lib/hash.h"
+
 namespace vmt {
 namespace {
 
@@ -34,18 +36,7 @@ IfName shim_name(unsigned parent_index) {
 }
 
 MacAddress shim_mac(const MacAddress& parent) {
-  // FNV-1a, 64 bit: the point is spread, not secrecy.
-  std::uint64_t hash = 0xcbf29ce484222325;
-  const auto mix = [&](std::uint8_t byte) { hash = (hash ^ byte) * 0x100000001b3; };
-  for (const char c : std::string_view("virt-macvtap shim")) mix(static_cast<std::uint8_t>(c));
-  for (const std::uint8_t byte : parent.bytes()) mix(byte);
-  std::array<std::uint8_t, MacAddress::kSize> bytes{};
-  for (auto& byte : bytes) {
-    byte = static_cast<std::uint8_t>(hash);
-    hash >>= 8;
-  }
-  bytes[0] = static_cast<std::uint8_t>((bytes[0] & 0xfc) | 0x02);
-  return *MacAddress::from_bytes(bytes);
+  return mac_of_hash(fnv1a(parent.bytes(), fnv1a("virt-macvtap shim")));
 }
 
 }  // namespace vmt

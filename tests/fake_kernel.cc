@@ -84,6 +84,12 @@ std::optional<unsigned> FakeKernel::index_of(const IfName& name) {
   return found ? std::optional(found->index) : std::nullopt;
 }
 
+std::expected<std::optional<Child>, Error> FakeKernel::child(const IfName& name) {
+  const auto all = *children();
+  const auto it = std::ranges::find(all, name, &Child::name);
+  return it == all.end() ? std::nullopt : std::optional(*it);
+}
+
 std::expected<std::vector<Child>, Error> FakeKernel::children() {
   auto all = children_;
   for (const auto& shim : owned_.shims)
@@ -177,6 +183,59 @@ Status FakeKernel::add(const AddRoute& change) {
   return {};
 }
 
+bool FakeKernel::mac_in_use(unsigned parent, const MacAddress& mac, unsigned but_for) const {
+  return std::ranges::any_of(parents_, [&](const Parent& p) { return p.index == parent && p.mac == mac; }) ||
+         std::ranges::any_of(children_, [&](const Child& c) {
+           return c.parent == parent && c.mac == mac && c.up && c.index != but_for;
+         });
+}
+
+Status FakeKernel::add(const CreateDevice& change) {
+  const DeviceSpec& spec = change.spec;
+  const auto on = parent(spec.parent);
+  if (!on) return failed(ENODEV, change);
+  if (*child(spec.name) || index_of(spec.name) || foreign_links_.contains(spec.name.str()))
+    return failed(EEXIST, change);
+  const auto others = children();
+  for (const auto& other : *others)
+    if (other.parent == spec.parent && (other.mode == MacvlanMode::kPassthru || spec.mode == MacvlanMode::kPassthru))
+      return failed(EINVAL, change);
+  constexpr std::uint32_t kMtu = 1500;  // every parent's, here
+  if (spec.mtu.value_or(kMtu) > kMtu) return failed(EINVAL, change);
+  const bool passthru = spec.mode == MacvlanMode::kPassthru;
+  if (!passthru && spec.up && mac_in_use(spec.parent, *spec.mac, 0)) return failed(EADDRINUSE, change);
+  children_.push_back({.index = next_index_++,
+                       .name = spec.name,
+                       .parent = spec.parent,
+                       .mac = passthru ? on->mac : *spec.mac,
+                       .mode = spec.mode,
+                       .macvtap = spec.macvtap,
+                       .up = spec.up,
+                       .carrier = spec.up,
+                       .mtu = spec.mtu.value_or(kMtu),
+                       .allmulticast = true,
+                       .ours = true,
+                       .use = change.use});
+  return {};
+}
+
+Status FakeKernel::alter(const ChangeDevice& change) {
+  const auto it = std::ranges::find(children_, change.index, &Child::index);
+  if (it == children_.end()) return failed(ENODEV, Change(change));
+  const auto passthru = [](MacvlanMode mode) { return mode == MacvlanMode::kPassthru; };
+  if (change.mode && passthru(*change.mode) != passthru(it->mode)) return failed(EINVAL, Change(change));
+  if (change.mtu.value_or(0) > 1500) return failed(EINVAL, Change(change));
+  const bool goes_up = change.up.value_or(it->up);
+  const MacAddress mac = change.mac.value_or(it->mac);
+  if (goes_up && mac_in_use(it->parent, mac, it->index)) return failed(EADDRINUSE, Change(change));
+  it->mac = mac;
+  it->mode = change.mode.value_or(it->mode);
+  it->mtu = change.mtu.value_or(it->mtu);
+  it->up = goes_up;
+  it->allmulticast = change.allmulticast.value_or(it->allmulticast);
+  return {};
+}
+
 // One overload a change.
 struct FakeKernel::Applier {
   FakeKernel& self;
@@ -185,6 +244,12 @@ struct FakeKernel::Applier {
   Status operator()(const CreateShim& c) const { return self.add(c); }
   Status operator()(const AddNeighbour& c) const { return self.add(c); }
   Status operator()(const AddRoute& c) const { return self.add(c); }
+  Status operator()(const CreateDevice& c) const { return self.add(c); }
+  Status operator()(const ChangeDevice& c) const { return self.alter(c); }
+  Status operator()(const DeleteDevices& c) const {
+    for (const auto& device : c.devices) self.remove_link(device.index);
+    return {};
+  }
   Status operator()(const FinishShim& c) const {
     Shim* shim = self.shim_on(c.parent);
     if (shim == nullptr) return failed(ENODEV, change);

@@ -25,6 +25,7 @@ class FakeKernel : public Kernel {
   std::expected<Parent, Error> parent(const IfName& name) override;
   std::expected<Parent, Error> parent(unsigned index) override;
   std::optional<unsigned> index_of(const IfName& name) override;
+  std::expected<std::optional<Child>, Error> child(const IfName& name) override;
   std::expected<std::vector<Child>, Error> children() override;
   std::expected<std::optional<RouteView>, Error> route_to(const IpAddress& address) override;
   std::expected<Owned, Error> owned(const Scope& scope) override;
@@ -37,6 +38,10 @@ class FakeKernel : public Kernel {
   Status add(const CreateShim& change);
   Status add(const AddNeighbour& change);
   Status add(const AddRoute& change);
+  Status add(const CreateDevice& change);
+  Status alter(const ChangeDevice& change);
+  // The parent itself, or another device on it that is up.
+  bool mac_in_use(unsigned parent, const MacAddress& mac, unsigned but_for) const;
 
   unsigned next_index_ = 2;
   std::vector<Parent> parents_;

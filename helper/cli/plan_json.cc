@@ -47,6 +47,18 @@ struct ToJson {
   Json operator()(const DeleteRoute& c) const {
     return {{"change", "delete-route"}, {"shim", c.shim}, {"guest", c.guest.str()}, {"manual", c.manual}};
   }
+  Json operator()(const CreateDevice& c) const {
+    return {{"change", "create-device"},
+            {"name", c.spec.name.str()},
+            {"parent", c.spec.parent},
+            {"mode", to_string(c.spec.mode)}};
+  }
+  Json operator()(const ChangeDevice& c) const { return {{"change", "change-device"}, {"name", c.name.str()}}; }
+  Json operator()(const DeleteDevices& c) const {
+    Json names = Json::array();
+    for (const auto& device : c.devices) names.push_back(device.name.str());
+    return {{"change", "delete-devices"}, {"names", std::move(names)}};
+  }
 };
 
 }  // namespace

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Why did the kernel refuse? It says "Invalid argument" and "Device or resource busy" for a dozen reasons; these look
+// at the parent and its devices afterwards and name the one that fits, with its cure. Empty: the kernel's words will
+// do.
+#pragma once
+
+#include <string>
+
+#include "lib/kernel.h"
+#include "lib/rtnl_socket.h"
+
+namespace vmt {
+
+// `parent` cannot have devices: it is a port of something, which is to be used instead, or no Ethernet link.
+std::string why_no_parent(RtnlSocket& socket, unsigned parent, const IfName& name);
+
+std::string why_not_created(RtnlSocket& socket, const DeviceSpec& spec);
+std::string why_not_up(RtnlSocket& socket, const DeviceSpec& spec);
+std::string why_not_changed(RtnlSocket& socket, const ChangeDevice& change);
+
+}  // namespace vmt

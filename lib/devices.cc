@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "lib/devices.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "lib/algorithm.h"
+#include "lib/text.h"
+
+namespace vmt {
+namespace {
+
+// The parent as the kernel finds it, so that a missing one is named here and not by an ifindex.
+Status fill_in_parent(Kernel& kernel, DeviceSpec& spec) {
+  const auto index = kernel.index_of(spec.parent_name);
+  if (!index)
+    return fail(Error{ErrorKind::kNotFound, fmt::format("create {}: no link is named {} (see `ip link`)",
+                                                        spec.name.str(), spec.parent_name.str())});
+  spec.parent = *index;
+  return {};
+}
+
+Error not_ours(const IfName& name, std::string_view what) {
+  return invalid(
+      fmt::format("{} {}: it was not made by virt-macvtap, which leaves it alone (use `ip link`)", what, name.str()));
+}
+
+std::expected<Child, Error> find_ours(Kernel& kernel, const IfName& name, std::string_view what) {
+  auto child = kernel.child(name);
+  if (!child) return fail(child.error());
+  if (!*child && kernel.index_of(name)) return fail(not_ours(name, what));
+  if (!*child)
+    return fail(Error{ErrorKind::kNotFound,
+                      fmt::format("{} {}: there is no such device (see `virt-macvtap list`)", what, name.str())});
+  if (!(*child)->ours) return fail(not_ours(name, what));
+  return **child;
+}
+
+void plan_deletion(std::vector<DeleteDevices::Device> devices, Planned& planned) {
+  if (!devices.empty()) planned.changes.push_back(DeleteDevices{std::move(devices)});
+}
+
+DeviceSpec spec_of(const Nic& nic, const PremadeSource& source) {
+  const bool passthru = source.wanted->mode == MacvlanMode::kPassthru;
+  return {.name = source.device,
+          .parent_name = source.wanted->parent,
+          .mode = source.wanted->mode,
+          .mac = passthru ? std::nullopt : std::optional(nic.mac),
+          .mtu = {},
+          .bc_queue_length = {},
+          .allowed = {},
+          .owner = {}};
+}
+
+// A device of this guest's that a lost release has left, with just these settings.
+bool serves(const Child& child, const DeviceSpec& spec) {
+  return child.macvtap && child.parent == spec.parent && child.mode == spec.mode && child.up &&
+         (!spec.mac || child.mac == *spec.mac);
+}
+
+Status plan_device(Kernel& kernel, const Guest& guest, const DeviceSpec& wanted, Planned& planned) {
+  DeviceSpec spec = wanted;
+  auto present = kernel.child(spec.name);
+  if (!present) return fail(present.error());
+  if (*present ? !(*present)->ours : kernel.index_of(spec.name).has_value()) {
+    planned.notes.push_back(
+        fmt::format("guest {}: {} is there already and was not made by virt-macvtap; taken as it is",
+                    quoted(guest.name), spec.name.str()));
+    return {};
+  }
+  if (auto status = check_standing_name(spec.name); !status) return status;
+  if (auto status = fill_in_parent(kernel, spec); !status) return status;
+  const ForGuest mine{*guest.uuid};
+  if (*present && (*present)->use) {
+    if ((*present)->use != DeviceUse(mine))
+      return fail(invalid(
+          fmt::format("guest {}: {} is in use: {}", quoted(guest.name), spec.name.str(), alias_of(*(*present)->use))));
+    if (serves(**present, spec)) return {};
+  }
+  if (*present) plan_deletion({{(*present)->index, (*present)->name}}, planned);
+  planned.changes.push_back(CreateDevice{std::move(spec), mine});
+  return {};
+}
+
+}  // namespace
+
+PlanResult plan_create(Kernel& kernel, std::span<const DeviceSpec> specs) {
+  Planned planned;
+  std::set<IfName> names;
+  for (DeviceSpec spec : specs) {
+    if (auto status = check_standing_name(spec.name); !status) return fail(status.error());
+    if (auto status = check(spec); !status) return fail(status.error());
+    if (!names.insert(spec.name).second) return fail(invalid(fmt::format("{}: named twice", spec.name.str())));
+    if (auto status = fill_in_parent(kernel, spec); !status) return fail(status.error());
+    planned.changes.push_back(CreateDevice{std::move(spec), Standing{}});
+  }
+  return planned;
+}
+
+PlanResult plan_delete(Kernel& kernel, std::span<const IfName> names) {
+  Planned planned;
+  std::vector<DeleteDevices::Device> devices;
+  for (const auto& name : names) {
+    const auto child = find_ours(kernel, name, "delete");
+    if (!child) return fail(child.error());
+    if (!contains(devices, child->index, &DeleteDevices::Device::index)) devices.push_back({child->index, name});
+  }
+  plan_deletion(std::move(devices), planned);
+  return planned;
+}
+
+PlanResult plan_change(Kernel& kernel, const ChangeDevice& change) {
+  const auto child = find_ours(kernel, change.name, "set");
+  if (!child) return fail(child.error());
+  ChangeDevice known = change;
+  known.index = child->index;
+  known.macvtap = child->macvtap;
+  return Planned{.changes = {std::move(known)}, .notes = {}};
+}
+
+PlanResult plan_devices_for(Kernel& kernel, const Guest& guest) {
+  Planned planned;
+  for (const auto& nic : guest.nics) {
+    const auto* source = std::get_if<PremadeSource>(&nic.source);
+    if (source == nullptr || !source->wanted) continue;
+    if (!guest.uuid) return fail(invalid(fmt::format("guest {}: no UUID", quoted(guest.name))));
+    if (auto status = plan_device(kernel, guest, spec_of(nic, *source), planned); !status) return fail(status.error());
+  }
+  return planned;
+}
+
+PlanResult plan_devices_gone(Kernel& kernel, const Guest& guest) {
+  Planned planned;
+  std::vector<DeleteDevices::Device> devices;
+  for (const auto& nic : guest.nics) {
+    const auto* source = std::get_if<PremadeSource>(&nic.source);
+    if (source == nullptr || !guest.uuid) continue;
+    const auto child = kernel.child(source->device);
+    if (!child) return fail(child.error());
+    if (*child && (*child)->ours && (*child)->use == DeviceUse(ForGuest{*guest.uuid}))
+      devices.push_back({(*child)->index, (*child)->name});
+  }
+  plan_deletion(std::move(devices), planned);
+  return planned;
+}
+
+PlanResult plan_stale_devices(Kernel& kernel, std::span<const Guest> running) {
+  const auto children = kernel.children();
+  if (!children) return fail(children.error());
+  std::vector<DeleteDevices::Device> devices;
+  for (const auto& child : *children) {
+    if (!child.ours) continue;
+    const auto* use = child.use ? std::get_if<ForGuest>(&*child.use) : nullptr;
+    const bool stale = !child.use || (use != nullptr && !contains(running, std::optional(use->guest), &Guest::uuid));
+    if (stale) devices.push_back({child.index, child.name});
+  }
+  Planned planned;
+  plan_deletion(std::move(devices), planned);
+  return planned;
+}
+
+}  // namespace vmt

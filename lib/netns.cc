@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "lib/netns.h"
+
+#include <fcntl.h>
+#include <sched.h>
+
+#include <cerrno>
+#include <cstdlib>
+
+namespace vmt {
+namespace {
+
+std::expected<Fd, Error> current() {
+  Fd fd(::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
+  if (!fd) return fail(errno_error(errno, "open the current network namespace"));
+  return fd;
+}
+
+}  // namespace
+
+std::expected<NewNetns, Error> NewNetns::enter() {
+  auto outside = current();
+  if (!outside) return fail(outside.error());
+  if (unshare(CLONE_NEWNET) < 0) return fail(errno_error(errno, "make a network namespace"));
+  NewNetns entered(std::move(*outside), Fd());
+  auto inside = current();
+  if (!inside) return fail(inside.error());
+  entered.inside_ = std::move(*inside);
+  return entered;
+}
+
+Status NewNetns::leave() {
+  if (!outside_) return {};
+  if (setns(outside_.get(), CLONE_NEWNET) < 0) return fail(errno_error(errno, "go back to the network namespace"));
+  outside_ = Fd();
+  return {};
+}
+
+NewNetns::~NewNetns() {
+  if (!leave()) std::abort();
+}
+
+}  // namespace vmt

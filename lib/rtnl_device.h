@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Macvtaps and macvlans over one rtnetlink socket: creating, listing, deleting. RtnlKernel and the privileged helper,
+// which needs no plan, both go through here.
+#pragma once
+
+#include <chrono>
+#include <expected>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "lib/kernel.h"
+#include "lib/rtnl_decode.h"
+#include "lib/rtnl_socket.h"
+
+namespace vmt {
+
+// A device whose namespace has just died holds its MAC for 7 to 200 ms more.
+inline constexpr std::chrono::milliseconds kMacPatience{1000};
+
+std::expected<LinkAnswer, Error> read_link(RtnlSocket& socket, const NlMsg& query, std::string_view operation);
+// The macvlans or macvtaps ("kind") in the caller's namespace, or in one that it has a number for.
+std::expected<std::vector<LinkAnswer>, Error> read_links(RtnlSocket& socket, const char* kind,
+                                                         std::optional<int> nsid = std::nullopt);
+std::expected<std::vector<int>, Error> read_nsids(RtnlSocket& socket);
+// nullopt: not a macvlan or macvtap.
+std::optional<Child> child_of(const LinkAnswer& link, std::optional<int> nsid = std::nullopt);
+// Macvtaps and macvlans in all namespaces that the caller's has a number for, the caller's own left out. One that
+// dies meanwhile is left out, too.
+std::expected<std::vector<Child>, Error> children_elsewhere(RtnlSocket& socket);
+
+// In the caller's namespace, complete or not at all; see CreateDevice. One that is there already and is ours and
+// unfinished (a creation that was killed) is replaced.
+Status create_standing(RtnlSocket& socket, const DeviceSpec& spec, const DeviceUse& use);
+
+// Creates the device, down, in the namespace `netns` (-1: the caller's). The error says why, where the kernel's
+// words do not: a port of a bridge, a parent in passthru mode, ...
+Status create_device(RtnlSocket& socket, const DeviceSpec& spec, unsigned index, int netns);
+// `inside` is a socket of the namespace that the device is in, `socket` one of the parent's. While another device on
+// the parent is up with the MAC it waits for changes of the parent, kMacPatience at most.
+Status finish_device(RtnlSocket& socket, RtnlSocket& inside, const DeviceSpec& spec, unsigned index,
+                     const DeviceUse& use);
+
+Status change_device(RtnlSocket& socket, const ChangeDevice& change);
+// By regrouping them, at no cost, and deleting the group: in chunks, as the kernel's lock is held meanwhile.
+Status delete_devices(RtnlSocket& socket, std::span<const DeleteDevices::Device> devices);
+
+}  // namespace vmt

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Building rtnetlink requests about macvtaps, macvlans and the namespaces they are in; rtnl_request.h has the others.
+#pragma once
+
+#include "lib/device.h"
+#include "lib/kernel.h"
+#include "lib/rtnl_request.h"
+
+namespace vmt::request {
+
+// Everything that the kernel takes at creation, in one request: its list of a parent's devices is linear, and each
+// later change walks it again. `netns` is a namespace's fd, or -1 for the caller's; the parent is the caller's in both
+// cases.
+NlMsg new_device(const DeviceSpec& spec, unsigned index, int netns);
+// No ARP answers for the host's addresses: before a guest has opened the tap, the host's own stack gets its frames.
+NlMsg no_arp_answers(unsigned index);
+// The alias, allmulticast (a guest's multicast groups are invisible to the macvtap: without it IPv6 neighbour discovery
+// does not reach the guest; kernel_facts_test) and up, in one request.
+NlMsg finish_device(unsigned index, std::string_view alias, bool up);
+NlMsg change_device(const ChangeDevice& change);
+
+NlMsg regroup(unsigned index, std::uint32_t group);
+NlMsg delete_group(std::uint32_t group);
+
+// Gives the namespace a number in the caller's, by which link_kinds_in() finds it. It goes with the namespace.
+NlMsg new_nsid(int netns);
+NlMsg nsids();
+NlMsg links_of_kind_in(int nsid, const char* kind);
+
+}  // namespace vmt::request
