@@ -55,26 +55,25 @@ std::string who_has_mac(RtnlSocket& socket, unsigned parent, const MacAddress& m
 
 }  // namespace
 
-std::string why_no_parent(RtnlSocket& socket, unsigned parent, const IfName& name) {
-  const auto link = find_link(socket, parent);
-  if (!link) return {};
-  if (link->flags & IFF_LOOPBACK) return fmt::format("{} is the loopback; a parent is an Ethernet link", name.str());
-  if (!link->mac) return fmt::format("{} is no Ethernet link", name.str());
-  const auto master = link->master == 0 ? std::nullopt : find_link(socket, link->master);
+std::string why_no_parent(RtnlSocket& socket, const LinkAnswer& link) {
+  const std::string& name = link.name.str();
+  if (link.flags & IFF_LOOPBACK) return fmt::format("{} is the loopback; a parent is an Ethernet link", name);
+  if (!link.mac) return fmt::format("{} is no Ethernet link", name);
+  const auto master = link.master == 0 ? std::nullopt : find_link(socket, link.master);
   if (!master) return {};
   if (master->kind == "openvswitch")
-    return fmt::format("{} is a port of an Open vSwitch bridge; use the bridge's internal port as the parent",
-                       name.str());
-  return fmt::format("{} is a port of {} {}; use {} as the parent", name.str(), master->kind, master->name.str(),
+    return fmt::format("{} is a port of an Open vSwitch bridge; use the bridge's internal port as the parent", name);
+  return fmt::format("{} is a port of {} {}; use {} as the parent", name, master->kind, master->name.str(),
                      master->name.str());
 }
 
 std::string why_not_created(RtnlSocket& socket, const DeviceSpec& spec) {
   if (read_link(socket, request::link_by_name(spec.name), "look up link"))
     return fmt::format("a link named {} exists; choose another name or delete it", spec.name.str());
-  if (auto why = why_no_parent(socket, spec.parent, spec.parent_name); !why.empty()) return why;
-  if (auto why = who_excludes(socket, spec); !why.empty()) return why;
   const auto parent = find_link(socket, spec.parent);
+  if (parent)
+    if (auto why = why_no_parent(socket, *parent); !why.empty()) return why;
+  if (auto why = who_excludes(socket, spec); !why.empty()) return why;
   if (parent && spec.mtu && *spec.mtu > parent->mtu)
     return fmt::format("{} has an MTU of {}; a device on it cannot have more", spec.parent_name.str(), parent->mtu);
   return {};

@@ -7,12 +7,13 @@
 #include <string>
 
 #include "lib/kernel.h"
+#include "lib/rtnl_decode.h"
 #include "lib/rtnl_socket.h"
 
 namespace vmt {
 
-// `parent` cannot have devices: it is a port of something, which is to be used instead, or no Ethernet link.
-std::string why_no_parent(RtnlSocket& socket, unsigned parent, const IfName& name);
+// It cannot have devices: it is a port of something, which is to be used instead, or no Ethernet link.
+std::string why_no_parent(RtnlSocket& socket, const LinkAnswer& link);
 
 std::string why_not_created(RtnlSocket& socket, const DeviceSpec& spec);
 std::string why_not_up(RtnlSocket& socket, const DeviceSpec& spec);

@@ -21,7 +21,8 @@ IfName RtnlKernel::name_on(unsigned parent) const {
 std::string RtnlKernel::why_create_failed(const CreateShim& change, ErrorKind kind) {
   if (kind == ErrorKind::kExists)
     return "a link with this name or ifindex exists that is not ours; rename it or delete it";
-  if (auto why = why_no_parent(socket_, change.parent, change.parent_name); !why.empty()) return why;
+  if (const auto parent = read_link(socket_, request::link_by_index(change.parent), "look up parent"))
+    if (auto why = why_no_parent(socket_, *parent); !why.empty()) return why;
   const auto siblings = children();
   if (!siblings) return {};
   for (const auto& child : *siblings)

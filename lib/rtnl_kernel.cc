@@ -7,21 +7,15 @@
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
-#include <unistd.h>
 
 #include <algorithm>
 
 #include "lib/algorithm.h"
+#include "lib/parent_check.h"
 #include "lib/rtnl_device.h"
 
 namespace vmt {
 namespace {
-
-// netlink does not tell. Most hypervisors have no wireless device at all, which is cheaper to ask.
-bool is_wireless(const IfName& name) {
-  return ::access("/sys/class/ieee80211", F_OK) == 0 &&
-         ::access(fmt::format("/sys/class/net/{}/phy80211", name.str()).c_str(), F_OK) == 0;
-}
 
 bool is_shim(const LinkAnswer& link) {
   return link.group == kShimGroup && link.kind == "macvlan";

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// Why does the hook not set up std::cin and std::cout?
+// Why do the static programs not set up std::cin and std::cout?
 //
 // Boost.Program_options includes <iostream>, whose static initialiser sets up eight streams and all their locale facets
 // in each call of the hook: 60 to 100 µs of 1,300 where a page fault is dear, for streams that nobody here uses. The

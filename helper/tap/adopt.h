@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// A guest whose MAC nobody has told: its first frame says it.
+//
+// A macvtap gets only frames for its own MAC, and neither QEMU nor libvirt tells a helper the guest's. So a child stays
+// behind for a while, without any privilege: it holds the tap, whose holder may set the device's MAC (SIOCSIFHWADDR
+// asks for no capability), and a packet socket that shows it 14 bytes of each frame the guest sends.
+#pragma once
+
+#include <chrono>
+#include <expected>
+
+#include "lib/error.h"
+#include "lib/fd.h"
+
+namespace vmt::tap {
+
+// How long it waits for the first frame: a guest may sit in its boot menu. While it waits it keeps the device alive,
+// unless the process at the other end of the socket is known to have died.
+inline constexpr std::chrono::minutes kAdoptionPatience{5};
+
+// Of the network namespace that the caller is in; needs CAP_NET_RAW. Sees only what the guest sends, and of that only
+// the Ethernet header, by a filter that nobody can take off again.
+std::expected<Fd, Error> guest_frames(unsigned index);
+
+// Forks a child that does it: session of its own, no other fd, not even the standard ones, so that nobody waits for it.
+// `owner` is a pidfd. Returns its PID.
+std::expected<int, Error> start_adoption(const Fd& tap, const Fd& frames, const Fd& owner);
+
+}  // namespace vmt::tap
