@@ -11,8 +11,6 @@
 namespace vmt::cli {
 namespace {
 
-constexpr std::chrono::milliseconds kPatience{5000};
-
 // Says what has been done, when it has been done.
 class TellingKernel : public RtnlKernel {
  public:

@@ -3,12 +3,16 @@
 #pragma once
 
 #include <boost/program_options/options_description.hpp>
+#include <chrono>
 #include <functional>
 
 #include "helper/cli/command.h"
 #include "lib/host_access.h"
 
 namespace vmt::cli {
+
+// For the lock: a hook holds it for some milliseconds.
+inline constexpr std::chrono::milliseconds kPatience{5000};
 
 using Planner = std::function<PlanResult(Kernel&)>;
 

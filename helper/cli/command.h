@@ -33,6 +33,7 @@ int run_status(const Command& command, const Words& words);
 int run_plan(const Command& command, const Words& words);
 int run_sync(const Command& command, const Words& words);
 int run_clean(const Command& command, const Words& words);
+int run_exec(const Command& command, const Words& words);
 int run_host_up(const Command& command, const Words& words);
 int run_host_down(const Command& command, const Words& words);
 

@@ -20,6 +20,8 @@ constexpr std::array kCommands = {
     Command{"sync", "[--dry-run] [--connect URI] [--config FILE]",
             "give all running guests host access, take away what nobody needs", run_sync},
     Command{"clean", "[--dry-run]", "take away everything that virt-macvtap has made", run_clean},
+    Command{"exec", "--nic parent=LINK[,KEY=VALUE]... [--user USER] [--standing] -- COMMAND [ARGUMENT]...",
+            "run a VMM with the open tap of a macvtap that goes with it", run_exec},
     Command{"host up", "PARENT [--guest ADDRESS]... [--address CIDR]... [--dry-run]", "host access without libvirt",
             run_host_up},
     Command{"host down", "PARENT [--guest ADDRESS]... [--dry-run]", "undo `host up`", run_host_down},

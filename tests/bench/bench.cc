@@ -4,17 +4,20 @@
 //
 //   bench ROUNDS FILE, where each line of FILE is: NAME <tab> BEFORE <tab> STDIN <tab> COMMAND
 // BEFORE is a shell command run untimed before each round ("-" for none), STDIN a file ("-" for /dev/null), COMMAND is
-// split at blanks and started without a shell. The first entry is thrown away, and run once more, untimed, before each
-// other one, after a random pause: nobody inherits its predecessor's caches, and the starts spread over the kernel's
-// tick, in steps of which a link's deletion waits for RCU.
+// split at blanks and started without a shell. Where a word of COMMAND contains "{fd}", that is one end of a socket
+// pair, and the time ends when an fd has arrived at the other, as QEMU waits for one. The first entry is thrown away,
+// and run once more, untimed, before each other one, after a random pause: nobody inherits its predecessor's caches,
+// and the starts spread over the kernel's tick, in steps of which a link's deletion waits for RCU.
 #include <fcntl.h>
 #include <spawn.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
+#include <cstring>
 #include <fstream>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -52,10 +55,47 @@ std::vector<Entry> read_entries(const char* path) {
   return entries;
 }
 
-// From just before the spawn until the exit status is there; vfork-like, so the bench's own size does not count.
+// One end for the command, the other for us; both empty when the command wants none.
+struct SocketPair {
+  vmt::Fd theirs, ours;
+};
+
+SocketPair put_socket_into(std::vector<std::string>& words) {
+  for (auto& word : words) {
+    const auto place = word.find("{fd}");
+    int ends[2];
+    if (place == std::string::npos || socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0) continue;
+    SocketPair pair{vmt::Fd(ends[0]), vmt::Fd(ends[1])};
+    fcntl(ends[1], F_SETFD, FD_CLOEXEC);
+    word.replace(place, 4, std::to_string(ends[0]));
+    return pair;
+  }
+  return {};
+}
+
+// Waits until an fd arrives; -1 when none does.
+vmt::Fd receive_fd(const vmt::Fd& socket) {
+  char byte = 0;
+  char control[CMSG_SPACE(sizeof(int))];
+  iovec data{&byte, 1};
+  msghdr message{};
+  message.msg_iov = &data;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  const cmsghdr* header = recvmsg(socket.get(), &message, MSG_CMSG_CLOEXEC) == 1 ? CMSG_FIRSTHDR(&message) : nullptr;
+  int fd = -1;
+  if (header != nullptr) std::memcpy(&fd, CMSG_DATA(header), sizeof fd);
+  return vmt::Fd(fd);
+}
+
+// From just before the spawn until the exit status or the fd is there; vfork-like, so the bench's own size does not
+// count.
 double time_once(const Entry& entry) {
+  auto words = entry.command;
+  auto sockets = put_socket_into(words);
   std::vector<char*> argv;
-  for (const auto& word : entry.command) argv.push_back(const_cast<char*>(word.c_str()));
+  for (auto& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
@@ -64,12 +104,17 @@ double time_once(const Entry& entry) {
   const auto start = std::chrono::steady_clock::now();
   pid_t child = 0;
   int status = 0;
-  if (posix_spawnp(&child, argv[0], &actions, nullptr, argv.data(), environ) != 0 ||
-      waitpid(child, &status, 0) != child) {
+  if (posix_spawnp(&child, argv[0], &actions, nullptr, argv.data(), environ) != 0) {
     std::cerr << "bench: cannot run " << argv[0] << '\n';
     std::exit(1);
   }
-  const auto end = std::chrono::steady_clock::now();
+  sockets.theirs = vmt::Fd();
+  vmt::Fd tap;
+  if (sockets.ours) tap = receive_fd(sockets.ours);
+  auto end = std::chrono::steady_clock::now();
+  if (waitpid(child, &status, 0) != child) std::exit(1);
+  if (!sockets.ours) end = std::chrono::steady_clock::now();
+  if (sockets.ours && !tap) status = -1;
   posix_spawn_file_actions_destroy(&actions);
   if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
     std::cerr << "bench: " << entry.name << " failed\n";

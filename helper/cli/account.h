@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Whom does USER[:GROUP] on the command line name?
+#pragma once
+
+#include <sys/types.h>
+
+#include <expected>
+#include <optional>
+#include <string>
+
+#include "lib/error.h"
+
+namespace vmt::cli {
+
+struct Account {
+  uid_t user = 0;
+  std::optional<gid_t> group;  // when it was said
+  std::string name;            // empty: a number that nobody is known by
+  std::optional<gid_t> login_group;
+
+  // By name or number. kNotFound: nobody is called so.
+  static std::expected<Account, Error> parse(const std::string& text);
+};
+
+// This process becomes the user, with the group said or else the user's own, and the user's other groups.
+Status become(const Account& account);
+
+}  // namespace vmt::cli

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later
+ * The floor of qemu-macvtap-helper: the system calls it cannot do without, in C, without a check.
+ *   floor_tap PARENT FD [standing] */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <linux/net_namespace.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include "netlink.h"
+
+static void write_one(const char *path) {
+  const int file = open(path, O_WRONLY);
+  if (file < 0 || write(file, "1", 1) != 1) exit(1);
+  close(file);
+}
+
+static void send_fd(int peer, int fd) {
+  char byte = 0, control[CMSG_SPACE(sizeof fd)] = {0};
+  struct iovec data = {&byte, 1};
+  struct msghdr header = {.msg_iov = &data, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+  struct cmsghdr *rights = CMSG_FIRSTHDR(&header);
+  rights->cmsg_level = SOL_SOCKET;
+  rights->cmsg_type = SCM_RIGHTS;
+  rights->cmsg_len = CMSG_LEN(sizeof fd);
+  memcpy(CMSG_DATA(rights), &fd, sizeof fd);
+  if (sendmsg(peer, &header, 0) != 1) exit(1);
+}
+
+int main(int argc, char **argv) {
+  if (argc < 3) return 2;
+  const int standing = argc > 3;
+  const int outside = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
+  const unsigned parent = if_nametoindex(argv[1]);
+  const unsigned index = 0x20000000U + (unsigned)getpid();
+  int inside = outside, netns = -1;
+  char path[64];
+  if (!standing) {
+    unshare(CLONE_NEWNET);
+    netns = open("/proc/self/ns/net", O_RDONLY);
+    inside = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
+    write_one("/proc/sys/net/ipv6/conf/default/disable_ipv6");
+  }
+  create_macvtap(outside, parent, index, "floor0", netns);
+  if (standing) write_one("/proc/sys/net/ipv6/conf/floor0/disable_ipv6");
+  finish_macvtap(inside, index);
+  snprintf(path, sizeof path, "/dev/tap%u", index);
+  const int tap = open(path, O_RDWR);
+  if (tap < 0) return 1;
+  if (!standing) {
+    const struct rtgenmsg any = {0};
+    const int nsid = NETNSA_NSID_NOT_ASSIGNED;
+    begin(RTM_NEWNSID, 0, &any, sizeof any);
+    put(NETNSA_FD, &netns, sizeof netns);
+    put(NETNSA_NSID, &nsid, sizeof nsid);
+    talk(outside, "nsid");
+  }
+  send_fd(atoi(argv[2]), tap);
+  return 0;
+}
