@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// `list`, held against what `ip -d -j link` prints and what /proc has.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "lib/device.h"
+#include "lib/fd.h"
+#include "tests/netns/device_cli.h"
+
+namespace vmt {
+namespace {
+
+using nlohmann::json;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+
+TEST_F(DeviceCliTest, ListAgreesWithIpAboutEverybodysDevices) {
+  EXPECT_EQ(output_of(kCli + "list 2>/dev/null"), "no macvtap and no macvlan\n");
+  run("create tap-web --parent eth0 --mtu 1400");
+  run("create lan --parent eth0 --type macvlan --mode private --down");
+  run("host up eth0 --guest 192.0.2.70");
+  sh("ip link add link eth0 name theirs type macvtap mode vepa");
+  const json taps = ip("link show type macvtap");
+  const json vlans = ip("link show type macvlan");
+  const json listed = list();
+  ASSERT_EQ(listed.size(), taps.size() + vlans.size());
+  std::size_t i = 0;
+  for (const json* shown : {&taps, &vlans})
+    for (const json& one : *shown) {
+      const json& ours = listed[i++];
+      EXPECT_EQ(ours["name"], one["ifname"]);
+      EXPECT_EQ(ours["ifindex"], one["ifindex"]);
+      EXPECT_EQ(ours["kind"], one["linkinfo"]["info_kind"]);
+      EXPECT_EQ(ours["parent"], one["link"]);
+      EXPECT_EQ(ours["mode"], one["linkinfo"]["info_data"]["mode"]);
+      EXPECT_EQ(ours["mac"], one["address"]);
+      EXPECT_EQ(ours["mtu"], one["mtu"]);
+      EXPECT_EQ(ours["state"] == "up", has_flag(one, "UP"));
+      EXPECT_EQ(ours["nsid"], nullptr);
+      EXPECT_EQ(ours["queues"], 0);
+      EXPECT_THAT(ours["holders"], IsEmpty());
+      const json use = one["ifname"] == "theirs"                    ? json(nullptr)
+                       : one["ifalias"] == "virt-macvtap: standing" ? json("standing")
+                                                                    : json("host access");
+      EXPECT_EQ(ours["use"], use);
+      EXPECT_EQ(ours["ours"], one["ifname"] != "theirs");
+    }
+}
+
+TEST_F(DeviceCliTest, ListShowsOneParentsDevicesAndWhoHoldsThem) {
+  sh("ip link add d0 type veth peer name d1");
+  run("create tap-web --parent eth0");
+  // Its node is one for all namespaces, those of other tests included.
+  sh("ip link add link d0 name theirs index " + std::to_string(unique_index()) + " type macvtap mode bridge");
+  ASSERT_EQ(list("eth0").size(), 1U);
+  EXPECT_EQ(list("eth0")[0]["name"], "tap-web");
+  EXPECT_EQ(list("d0")[0]["name"], "theirs");
+  EXPECT_THAT(list("d1"), IsEmpty());
+  EXPECT_THAT(refusal("list nosuch0"), HasSubstr("nosuch0"));
+  const Fd first(open(node_of("theirs").c_str(), O_RDWR | O_CLOEXEC));
+  const Fd second(open(node_of("theirs").c_str(), O_RDWR | O_CLOEXEC));
+  ASSERT_TRUE(first && second);
+  const json held = list("d0")[0];
+  EXPECT_EQ(held["queues"], 2);
+  ASSERT_EQ(held["holders"].size(), 1U);
+  EXPECT_EQ(held["holders"][0]["pid"], getpid());
+  EXPECT_EQ(held["holders"][0]["fds"], 2);
+  EXPECT_THAT(list("eth0")[0]["holders"], IsEmpty());
+}
+
+TEST_F(DeviceCliTest, ListOpensNoTapAndReadsProcOnce) {
+  run("create $(seq -f t%g 10) --parent eth0");
+  const Fd tap(open(node_of("t3").c_str(), O_RDWR | O_CLOEXEC));
+  ASSERT_TRUE(tap);
+  sh("strace -o /run/trace -e trace=open,openat " + kCli + "list >/dev/null 2>&1");
+  EXPECT_EQ(output_of("grep -c '\"/proc\"' /run/trace"), "1\n");
+  EXPECT_THAT(output_of("cat /run/trace"), Not(HasSubstr("/dev/tap")));
+}
+
+TEST_F(DeviceCliTest, AForeignContainersDeviceIsShownAndNotAsOneOnOurParent) {
+  const std::string index = std::to_string(link("eth0")["ifindex"].get<int>());
+  sh("ip netns add box && ip netns set box 40 && ip -n box link add d0 index " + index +
+     " type veth peer name d1 index 4711");
+  sh("ip -n box link add link d0 name theirs type macvtap mode bridge");
+  EXPECT_THAT(list("eth0"), IsEmpty());
+  const json all = list();
+  ASSERT_EQ(all.size(), 1U);
+  EXPECT_EQ(all[0]["name"], "theirs");
+  EXPECT_EQ(all[0]["nsid"], 40);
+  EXPECT_EQ(all[0]["parent"], nullptr);
+  EXPECT_EQ(all[0]["ours"], false);
+}
+
+}  // namespace
+}  // namespace vmt
