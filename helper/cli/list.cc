@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <boost/program_options/value_semantic.hpp>
 #include <map>
+#include <tuple>
 
 #include "helper/cli/command.h"
 #include "helper/cli/libvirt_guests.h"
@@ -91,6 +92,9 @@ std::expected<std::vector<DeviceStatus>, Error> gather(RtnlKernel& kernel, const
     if (const auto* use = link.use ? std::get_if<ForUser>(&*link.use) : nullptr) device.user = user_name(use->user);
     devices.push_back(std::move(device));
   }
+  // The kernel's order is that of the ifindices, and ours are drawn at random.
+  const auto place = [](const DeviceStatus& d) { return std::tie(d.link.nsid, d.parent, d.link.name); };
+  std::ranges::sort(devices, {}, place);
   return devices;
 }
 

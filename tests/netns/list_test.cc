@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <fstream>
+
 #include "lib/device.h"
 #include "lib/fd.h"
 #include "tests/netns/device_cli.h"
@@ -25,11 +27,11 @@ TEST_F(DeviceCliTest, ListAgreesWithIpAboutEverybodysDevices) {
   const json vlans = ip("link show type macvlan");
   const json listed = list();
   ASSERT_EQ(listed.size(), taps.size() + vlans.size());
-  std::size_t i = 0;
   for (const json* shown : {&taps, &vlans})
     for (const json& one : *shown) {
-      const json& ours = listed[i++];
-      EXPECT_EQ(ours["name"], one["ifname"]);
+      const auto found = std::ranges::find_if(listed, [&](const json& d) { return d["name"] == one["ifname"]; });
+      ASSERT_NE(found, listed.end()) << one["ifname"];
+      const json& ours = *found;
       EXPECT_EQ(ours["ifindex"], one["ifindex"]);
       EXPECT_EQ(ours["kind"], one["linkinfo"]["info_kind"]);
       EXPECT_EQ(ours["parent"], one["link"]);
@@ -67,6 +69,27 @@ TEST_F(DeviceCliTest, ListShowsOneParentsDevicesAndWhoHoldsThem) {
   EXPECT_EQ(held["holders"][0]["pid"], getpid());
   EXPECT_EQ(held["holders"][0]["fds"], 2);
   EXPECT_THAT(list("eth0")[0]["holders"], IsEmpty());
+}
+
+TEST_F(DeviceCliTest, ListKnowsAGuestsDevicesByMacAndByName) {
+  std::ofstream("/run/node.xml")
+      << "<node><domain type='test'><name>web</name><uuid>11111111-2222-3333-4444-555555555555</uuid><memory>1024"
+         "</memory><os><type arch='i686'>hvm</type></os><devices><interface type='direct'><mac address='"
+         "52:54:00:12:34:56'/><source dev='eth0' mode='bridge'/></interface><interface type='ethernet'><mac address='"
+         "52:54:00:12:34:57'/><target dev='tap-web' managed='no'/></interface></devices></domain><cpu><mhz>1</mhz>"
+         "<model>x</model><active>1</active><nodes>1</nodes><sockets>1</sockets><cores>1</cores><threads>1</threads>"
+         "</cpu><memory>1000000</memory></node>";
+  run("create tap-web other --parent eth0");
+  sh("ip link add link eth0 name theirs address 52:54:00:12:34:56 type macvtap mode bridge");
+  const json listed = list("--connect test:///run/node.xml");
+  ASSERT_EQ(listed.size(), 3U);
+  EXPECT_EQ(listed[0]["name"], "other");
+  EXPECT_EQ(listed[0]["domain"], nullptr);
+  for (const int which : {1, 2}) {
+    EXPECT_EQ(listed[which]["domain"]["name"], "web");
+    EXPECT_EQ(listed[which]["domain"]["uuid"], "11111111-2222-3333-4444-555555555555");
+  }
+  EXPECT_THAT(output_of(kCli + "list --connect test:///run/node.xml"), HasSubstr("standing, guest 'web'"));
 }
 
 TEST_F(DeviceCliTest, ListOpensNoTapAndReadsProcOnce) {
