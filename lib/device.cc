@@ -55,6 +55,7 @@ Status check(const DeviceSpec& spec) {
   if (spec.mode != MacvlanMode::kPassthru && !spec.promiscuous) return refuse("nopromisc is for mode passthru only");
   if (spec.mode != MacvlanMode::kSource && !spec.allowed.empty())
     return refuse("a list of allowed MACs is for mode source only");
+  if (spec.allowed.size() > kMaxAllowed) return refuse(fmt::format("at most {} allowed MACs", kMaxAllowed));
   if (!spec.macvtap && spec.owner) return refuse("a macvlan has no tap node that could be owned");
   return {};
 }

@@ -19,7 +19,8 @@
 
 namespace vmt {
 
-inline constexpr unsigned kMaxQueues = 256;  // MAX_TAP_QUEUES of the kernel; one more open fails with EBUSY
+inline constexpr std::size_t kMaxAllowed = 256;  // MACs of a source-mode device: they travel in one request
+inline constexpr unsigned kMaxQueues = 256;      // MAX_TAP_QUEUES of the kernel; one more open fails with EBUSY
 
 // ---- whom a device of ours is for: kept in IFLA_IFALIAS, read back by everyone ---------------------------------
 
@@ -45,7 +46,7 @@ std::optional<DeviceUse> use_of_alias(std::string_view alias);
 // Owner of the tap's node in /dev, so that an unprivileged libvirt session can open it.
 struct NodeOwner {
   uid_t user = 0;
-  gid_t group = 0;
+  std::optional<gid_t> group = {};  // may open it, too (mode 0660); nullopt: the user alone (0600)
 };
 
 struct DeviceSpec {

@@ -50,7 +50,7 @@ std::string who_has_mac(RtnlSocket& socket, unsigned parent, const MacAddress& m
     return fmt::format("{} is the MAC of {} itself", mac.str(), link->name.str());
   for (const auto& device : devices_on(socket, parent))
     if (device.mac == mac && device.up) return fmt::format("{} has the MAC {}", where(device), mac.str());
-  return "another device on the parent is up with this MAC";
+  return "another device on the parent is up with this MAC, in a namespace that this one does not know";
 }
 
 }  // namespace
@@ -79,21 +79,22 @@ std::string why_not_created(RtnlSocket& socket, const DeviceSpec& spec) {
   return {};
 }
 
-std::string why_not_up(RtnlSocket& socket, const DeviceSpec& spec) {
-  return spec.mac ? who_has_mac(socket, spec.parent, *spec.mac) : std::string{};
+std::string why_not_up(RtnlSocket& socket, const DeviceSpec& spec, ErrorKind kind) {
+  return spec.mac && kind == ErrorKind::kInUse ? who_has_mac(socket, spec.parent, *spec.mac) : std::string{};
 }
 
-std::string why_not_changed(RtnlSocket& socket, const ChangeDevice& change) {
+std::string why_not_changed(RtnlSocket& socket, const ChangeDevice& change, ErrorKind kind) {
   const auto link = find_link(socket, change.index);
   if (!link) return {};
+  const auto& mac = change.mac ? change.mac : link->mac;
+  if (kind == ErrorKind::kInUse)
+    return mac && link->lower != 0 ? who_has_mac(socket, link->lower, *mac) : std::string{};
   const bool passthru = link->mode == MacvlanMode::kPassthru;
   if (change.mode && passthru != (*change.mode == MacvlanMode::kPassthru))
     return "the kernel switches no device to or from passthru; delete it and create it anew";
   const auto parent = find_link(socket, link->lower);
   if (change.mtu && parent && *change.mtu > parent->mtu)
     return fmt::format("{} has an MTU of {}; a device on it cannot have more", parent->name.str(), parent->mtu);
-  if (change.mac && link->lower != 0) return who_has_mac(socket, link->lower, *change.mac);
-  if (change.up && link->mac) return who_has_mac(socket, link->lower, *link->mac);
   return {};
 }
 

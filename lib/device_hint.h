@@ -16,7 +16,8 @@ namespace vmt {
 std::string why_no_parent(RtnlSocket& socket, const LinkAnswer& link);
 
 std::string why_not_created(RtnlSocket& socket, const DeviceSpec& spec);
-std::string why_not_up(RtnlSocket& socket, const DeviceSpec& spec);
-std::string why_not_changed(RtnlSocket& socket, const ChangeDevice& change);
+// `kind`: what the kernel said; kInUse is about the MAC and nothing else is.
+std::string why_not_up(RtnlSocket& socket, const DeviceSpec& spec, ErrorKind kind);
+std::string why_not_changed(RtnlSocket& socket, const ChangeDevice& change, ErrorKind kind);
 
 }  // namespace vmt

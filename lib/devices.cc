@@ -22,6 +22,29 @@ Status fill_in_parent(Kernel& kernel, DeviceSpec& spec) {
   return {};
 }
 
+// Found out before anything is made. What an interrupted creation has left has no name worth keeping.
+Status check_free(Kernel& kernel, const IfName& name) {
+  const auto child = kernel.child(name);
+  if (!child) return fail(child.error());
+  const bool unfinished = *child && (*child)->ours && !(*child)->use;
+  if (unfinished || !kernel.index_of(name)) return {};
+  return fail(
+      Error{ErrorKind::kExists,
+            fmt::format("create {}: a link of this name exists; choose another name or delete it", name.str())});
+}
+
+void note_parent(Kernel& kernel, const DeviceSpec& spec, std::vector<std::string>& notes) {
+  const auto parent = kernel.parent(spec.parent);
+  if (!parent) return;  // what is wrong with it, the kernel will tell
+  const auto& name = parent->name.str();
+  if (!parent->up)
+    notes.push_back(fmt::format("{} is down: what is on it has no network until `ip link set {} up`", name, name));
+  else if (!parent->carrier)
+    notes.push_back(fmt::format("{} has no carrier: what is on it has no network until it has", name));
+  if (parent->wireless && spec.mode != MacvlanMode::kPassthru)
+    notes.push_back(fmt::format("{} is wireless: most access points drop frames with another MAC than its own", name));
+}
+
 Error not_ours(const IfName& name, std::string_view what) {
   return invalid(
       fmt::format("{} {}: it was not made by virt-macvtap, which leaves it alone (use `ip link`)", what, name.str()));
@@ -89,11 +112,14 @@ Status plan_device(Kernel& kernel, const Guest& guest, const DeviceSpec& wanted,
 PlanResult plan_create(Kernel& kernel, std::span<const DeviceSpec> specs) {
   Planned planned;
   std::set<IfName> names;
+  std::set<unsigned> parents;
   for (DeviceSpec spec : specs) {
     if (auto status = check_standing_name(spec.name); !status) return fail(status.error());
     if (auto status = check(spec); !status) return fail(status.error());
     if (!names.insert(spec.name).second) return fail(invalid(fmt::format("{}: named twice", spec.name.str())));
     if (auto status = fill_in_parent(kernel, spec); !status) return fail(status.error());
+    if (auto status = check_free(kernel, spec.name); !status) return fail(status.error());
+    if (parents.insert(spec.parent).second) note_parent(kernel, spec, planned.notes);
     planned.changes.push_back(CreateDevice{std::move(spec), Standing{}});
   }
   return planned;
@@ -114,10 +140,59 @@ PlanResult plan_delete(Kernel& kernel, std::span<const IfName> names) {
 PlanResult plan_change(Kernel& kernel, const ChangeDevice& change) {
   const auto child = find_ours(kernel, change.name, "set");
   if (!child) return fail(child.error());
+  if (change.allmulticast && child->mode == MacvlanMode::kPassthru)
+    // See finish_device() in rtnl_device.cc: the parent would be left in the wrong state for good.
+    return fail(invalid(
+        fmt::format("set {}: in mode passthru allmulticast is on and stays on; `ip link set PARENT allmulticast` says "
+                    "what arrives",
+                    change.name.str())));
   ChangeDevice known = change;
   known.index = child->index;
   known.macvtap = child->macvtap;
-  return Planned{.changes = {std::move(known)}, .notes = {}};
+  Planned planned{.changes = {known}, .notes = {}};
+  if (change.mac && child->mode == MacvlanMode::kPassthru)
+    planned.notes.push_back(fmt::format("{} is in mode passthru: the parent gets this MAC, too, until {} is deleted",
+                                        known.name.str(), known.name.str()));
+  return planned;
+}
+
+PlanResult plan_clean_devices(Kernel& kernel, const FindHolder& find_holder) {
+  const auto children = kernel.children();
+  if (!children) return fail(children.error());
+  Planned planned;
+  std::vector<DeleteDevices::Device> devices;
+  for (const auto& child : *children) {
+    if (!child.ours) continue;
+    const auto holder = child.use ? find_holder(child) : std::nullopt;
+    if (!holder)
+      devices.push_back({child.index, child.name});
+    else
+      planned.notes.push_back(fmt::format("{} stays: {} holds it (to delete it all the same: `virt-macvtap delete {}`)",
+                                          child.name.str(), *holder, child.name.str()));
+  }
+  plan_deletion(std::move(devices), planned);
+  return planned;
+}
+
+std::vector<Error> create_all_or_none(Kernel& kernel, std::span<const Change> changes) {
+  std::vector<IfName> made;
+  for (const auto& change : changes) {
+    const auto status = kernel.apply(change);
+    if (status) {
+      if (const auto* creation = std::get_if<CreateDevice>(&change)) made.push_back(creation->spec.name);
+      continue;
+    }
+    std::vector<Error> errors{status.error()};
+    Planned undo;
+    std::vector<DeleteDevices::Device> devices;
+    for (const auto& name : made)
+      if (const auto child = kernel.child(name); child && *child && (*child)->ours)
+        devices.push_back({(*child)->index, name});
+    plan_deletion(std::move(devices), undo);
+    std::ranges::move(apply_all(kernel, undo.changes), std::back_inserter(errors));
+    return errors;
+  }
+  return {};
 }
 
 PlanResult plan_devices_for(Kernel& kernel, const Guest& guest) {

@@ -3,6 +3,7 @@
 // access. Only devices of ours are ever changed or deleted; libvirt's, and everybody else's, are looked at.
 #pragma once
 
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -11,12 +12,22 @@
 
 namespace vmt {
 
-// Refuses names of libvirt's, settings that do not go together, and a name twice. The parents' ifindices are filled in.
+// Refuses names of libvirt's, settings that do not go together, a name twice and one that a link has. The parents'
+// ifindices are filled in. Notes say what will keep the devices from the network: a parent that is down, or wireless.
 PlanResult plan_create(Kernel& kernel, std::span<const DeviceSpec> specs);
 // All or nothing: a name that is not there, or not ours, is an error.
 PlanResult plan_delete(Kernel& kernel, std::span<const IfName> names);
 // `change.index` and `.macvtap` are filled in from the device of that name.
 PlanResult plan_change(Kernel& kernel, const ChangeDevice& change);
+
+// Who holds a device's tap, as people would name it ("PID 4711, qemu-system-x86"); nullopt: nobody.
+using FindHolder = std::function<std::optional<std::string>(const Child&)>;
+// All devices of ours in this namespace go, but for finished ones that somebody holds: those are noted.
+PlanResult plan_clean_devices(Kernel& kernel, const FindHolder& find_holder);
+
+// In order, up to the first that fails; then the devices that these changes have made go again, so that a command makes
+// all of what was asked for or nothing. What apply_all() is to other plans.
+std::vector<Error> create_all_or_none(Kernel& kernel, std::span<const Change> changes);
 
 // A guest is about to start: the devices that its <target managed='no'> NICs wait for, where its metadata says on which
 // parent. One that is there and not ours is taken as it is, with a note; one that is another guest's is an error, and

@@ -18,6 +18,15 @@ std::expected<Fd, Error> current() {
 
 }  // namespace
 
+Status in_netns(int netns, const std::function<Status()>& what) {
+  const auto before = current();
+  if (!before) return fail(before.error());
+  if (setns(netns, CLONE_NEWNET) < 0) return fail(errno_error(errno, "enter a network namespace"));
+  auto status = what();
+  if (setns(before->get(), CLONE_NEWNET) < 0) std::abort();
+  return status;
+}
+
 std::expected<NewNetns, Error> NewNetns::enter() {
   auto outside = current();
   if (!outside) return fail(outside.error());

@@ -3,11 +3,16 @@
 #pragma once
 
 #include <expected>
+#include <functional>
 
 #include "lib/error.h"
 #include "lib/fd.h"
 
 namespace vmt {
+
+// Calls `what` in the namespace with this fd, then comes back, or aborts as below. For sockets that are to belong
+// there.
+Status in_netns(int netns, const std::function<Status()>& what);
 
 // Inside a new network namespace while it lives; then back in the one before. Sockets and taps opened inside belong to
 // the new one and keep it alive. One thread only: a namespace is a thread's. Needs CAP_SYS_ADMIN at both ends.

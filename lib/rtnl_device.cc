@@ -8,6 +8,7 @@
 
 #include "lib/algorithm.h"
 #include "lib/device_hint.h"
+#include "lib/netns.h"
 #include "lib/rtnl_device_request.h"
 #include "lib/rtnl_monitor.h"
 #include "lib/sysctl.h"
@@ -16,24 +17,61 @@
 namespace vmt {
 namespace {
 
-Status with_hint(Status status, const std::function<std::string()>& hint) {
-  if (status) return status;
+Status with_hint(Status status, const std::function<std::string(ErrorKind)>& hint) {
+  // Who may not has nothing else to mend.
+  if (status || status.error().kind == ErrorKind::kPermission) return status;
   Error error = status.error();
-  if (const auto why = hint(); !why.empty()) error.message += fmt::format(" ({})", why);
+  if (const auto why = hint(error.kind); !why.empty()) error.message += fmt::format(" ({})", why);
   return fail(std::move(error));
 }
 
+// Listens where the parent is, which need not be where the caller is.
+std::expected<RtnlMonitor, Error> monitor_of(RtnlSocket& socket) {
+  const auto netns = socket.netns();
+  if (!netns) return fail(netns.error());
+  std::expected<RtnlMonitor, Error> monitor = fail(invalid("not opened"));
+  const auto status = in_netns(netns->get(), [&]() -> Status {
+    monitor = RtnlMonitor::open();
+    return {};
+  });
+  if (!status) return fail(status.error());
+  return monitor;
+}
+
 // A MAC is free again when its device has gone down; the parent tells of a device that leaves it.
-Status finish_when_mac_is_free(RtnlSocket& inside, const NlMsg& message, std::string_view operation) {
+Status finish_when_mac_is_free(RtnlSocket& socket, RtnlSocket& inside, const NlMsg& message,
+                               std::string_view operation) {
   auto status = inside.request(message, operation);
   if (status || status.error().kind != ErrorKind::kInUse) return status;
-  auto monitor = RtnlMonitor::open();
+  auto monitor = &socket == &inside ? RtnlMonitor::open() : monitor_of(socket);
   if (!monitor) return fail(monitor.error());
   const auto deadline = std::chrono::steady_clock::now() + kMacPatience;
   // Once more before the wait: it may have become free before the monitor listened.
   while (!(status = inside.request(message, operation)) && status.error().kind == ErrorKind::kInUse)
     if (!monitor->wait_for_link_event(deadline)) return status;
   return status;
+}
+
+// The number that the socket's namespace has in itself, by which the kernel says "the parent is in yours"; nullopt:
+// none yet, or we may not know, and then we may not look into other namespaces either.
+std::optional<int> own_nsid(RtnlSocket& socket) {
+  const auto netns = socket.netns();
+  if (!netns) return std::nullopt;
+  const auto answer = socket.collect(request::nsid_of(netns->get()), "look up a network namespace", decode_nsid);
+  if (!answer || answer->empty() || answer->front() < 0) return std::nullopt;
+  return answer->front();
+}
+
+// What a change that was carried out by halves has changed so far. The kernel takes mode, MAC, MTU and flags one after
+// the other and leaves it at that when one is refused.
+ChangeDevice undo_of(const ChangeDevice& change, const LinkAnswer& before) {
+  ChangeDevice undo{.index = change.index, .name = change.name, .macvtap = change.macvtap};
+  if (change.mac) undo.mac = before.mac;
+  if (change.mode) undo.mode = before.mode;
+  if (change.mtu) undo.mtu = before.mtu;
+  if (change.up) undo.up = (before.flags & IFF_UP) != 0;
+  if (change.allmulticast) undo.allmulticast = (before.flags & IFF_ALLMULTI) != 0;
+  return undo;
 }
 
 void remove(RtnlSocket& socket, unsigned index) {
@@ -80,13 +118,12 @@ std::expected<std::vector<int>, Error> read_nsids(RtnlSocket& socket) {
   return socket.collect(request::nsids(), "list network namespaces", decode_nsid);
 }
 
-std::optional<Child> child_of(const LinkAnswer& link, std::optional<int> nsid) {
+std::optional<Child> child_of(const LinkAnswer& link) {
   if (!link.mac || !link.mode) return std::nullopt;
   const bool ours = is_device_group(link.group);
   return Child{.index = link.index,
                .name = link.name,
-               // From a foreign namespace's list: a parent that counts in ours.
-               .parent = link.lower_nsid && !nsid ? 0 : link.lower,
+               .parent = link.lower_nsid ? 0 : link.lower,
                .mac = *link.mac,
                .mode = *link.mode,
                .macvtap = link.kind == "macvtap",
@@ -96,34 +133,52 @@ std::optional<Child> child_of(const LinkAnswer& link, std::optional<int> nsid) {
                .allmulticast = (link.flags & IFF_ALLMULTI) != 0,
                .ours = ours,
                .use = ours ? use_of_alias(link.alias) : std::nullopt,
-               .nsid = nsid};
+               .nsid = {}};
 }
 
 std::expected<std::vector<Child>, Error> children_elsewhere(RtnlSocket& socket) {
   const auto nsids = read_nsids(socket);
   if (!nsids) return fail(nsids.error());
-  std::vector<Child> children;
+  auto own = own_nsid(socket);
+  std::vector<std::pair<int, LinkAnswer>> found;
   for (const int nsid : *nsids)
     for (const char* kind : {"macvtap", "macvlan"}) {
-      const auto links = read_links(socket, kind, nsid);
+      if (nsid == own) continue;
+      auto links = read_links(socket, kind, nsid);
       if (!links) continue;  // it died since
-      for (const auto& link : *links)
-        if (auto child = child_of(link, nsid)) children.push_back(std::move(*child));
+      for (auto& link : *links) found.emplace_back(nsid, std::move(link));
     }
+  if (!own) own = own_nsid(socket);  // the lists above may just have given us one
+  std::vector<Child> children;
+  for (const auto& [nsid, link] : found) {
+    auto child = child_of(link);
+    if (!child) continue;
+    // Without a number the parent is in the device's own namespace: a container's business.
+    child->parent = link.lower_nsid && link.lower_nsid == own ? link.lower : 0;
+    child->nsid = nsid;
+    children.push_back(std::move(*child));
+  }
   return children;
 }
 
 Status create_device(RtnlSocket& socket, const DeviceSpec& spec, unsigned index, int netns) {
   const std::string operation = describe(CreateDevice{spec, Standing{}});
   return with_hint(socket.request(request::new_device(spec, index, netns), operation),
-                   [&] { return why_not_created(socket, spec); });
+                   [&](ErrorKind) { return why_not_created(socket, spec); });
 }
 
 Status finish_device(RtnlSocket& socket, RtnlSocket& inside, const DeviceSpec& spec, unsigned index,
                      const DeviceUse& use) {
+  // The kernel takes allmulticast of a passthru device's parent when it is switched on while the device is up, and
+  // never gives it back; before it goes up it costs the parent nothing (device_facts_test).
+  if (spec.mode == MacvlanMode::kPassthru) {
+    const ChangeDevice listen{.index = index, .name = spec.name, .macvtap = spec.macvtap, .allmulticast = true};
+    if (auto status = inside.request(request::change_device(listen), "set up " + spec.name.str()); !status)
+      return status;
+  }
   const auto message = request::finish_device(index, alias_of(use), spec.up);
-  return with_hint(finish_when_mac_is_free(inside, message, fmt::format("set up {}", spec.name.str())),
-                   [&] { return why_not_up(socket, spec); });
+  return with_hint(finish_when_mac_is_free(socket, inside, message, fmt::format("set up {}", spec.name.str())),
+                   [&](ErrorKind kind) { return why_not_up(socket, spec, kind); });
 }
 
 Status create_standing(RtnlSocket& socket, const DeviceSpec& spec, const DeviceUse& use) {
@@ -139,8 +194,15 @@ Status create_standing(RtnlSocket& socket, const DeviceSpec& spec, const DeviceU
 }
 
 Status change_device(RtnlSocket& socket, const ChangeDevice& change) {
-  return with_hint(socket.request(request::change_device(change), describe(change)),
-                   [&] { return why_not_changed(socket, change); });
+  const auto before = read_link(socket, request::link_by_index(change.index), describe(change));
+  if (!before) return fail(before.error());
+  auto status = with_hint(socket.request(request::change_device(change), describe(change)),
+                          [&](ErrorKind kind) { return why_not_changed(socket, change, kind); });
+  if (status) return status;
+  // As in remove(): the first failure is the one to tell of.
+  [[maybe_unused]] const auto undone =
+      socket.request(request::change_device(undo_of(change, *before)), "undo " + describe(change));
+  return status;
 }
 
 Status delete_devices(RtnlSocket& socket, std::span<const DeleteDevices::Device> devices) {

@@ -23,10 +23,15 @@ std::expected<LinkAnswer, Error> read_link(RtnlSocket& socket, const NlMsg& quer
 std::expected<std::vector<LinkAnswer>, Error> read_links(RtnlSocket& socket, const char* kind,
                                                          std::optional<int> nsid = std::nullopt);
 std::expected<std::vector<int>, Error> read_nsids(RtnlSocket& socket);
-// nullopt: not a macvlan or macvtap.
-std::optional<Child> child_of(const LinkAnswer& link, std::optional<int> nsid = std::nullopt);
-// Macvtaps and macvlans in all namespaces that the caller's has a number for, the caller's own left out. One that
-// dies meanwhile is left out, too.
+// Of a link in the socket's namespace; nullopt: not a macvlan or macvtap.
+std::optional<Child> child_of(const LinkAnswer& link);
+// Macvtaps and macvlans in all namespaces that the socket's has a number for, the socket's own left out. One that
+// dies meanwhile is left out, too, and all of them without CAP_NET_ADMIN. `parent` is 0 where the parent is not in the
+// socket's namespace.
+//
+// The kernel numbers the namespace of each parent that it names to us, so asking leaves a number where there was none:
+// our own namespace's, once there is a device elsewhere on a parent of ours, and that of a parent that is in a third
+// one. There is no query that names parents and does not; a number costs nothing (kernel_facts_test).
 std::expected<std::vector<Child>, Error> children_elsewhere(RtnlSocket& socket);
 
 // In the caller's namespace, complete or not at all; see CreateDevice. One that is there already and is ours and

@@ -22,9 +22,10 @@ NlMsg change_device(const ChangeDevice& change);
 NlMsg regroup(unsigned index, std::uint32_t group);
 NlMsg delete_group(std::uint32_t group);
 
-// Gives the namespace a number in the caller's, by which link_kinds_in() finds it. It goes with the namespace.
+// Gives the namespace a number in the caller's, by which links_of_kind_in() finds it. It goes with the namespace.
 NlMsg new_nsid(int netns);
 NlMsg nsids();
+NlMsg nsid_of(int netns);  // that of one namespace; the answer is -1 when it has none
 NlMsg links_of_kind_in(int nsid, const char* kind);
 
 }  // namespace vmt::request

@@ -3,7 +3,9 @@
 
 #include <fmt/format.h>
 #include <linux/netlink.h>
+#include <linux/sockios.h>
 #include <netlink/netlink.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -104,6 +106,12 @@ std::expected<RtnlSocket, Error> RtnlSocket::open() {
     if (setsockopt(nl_socket_get_fd(socket.get()), SOL_NETLINK, option, &on, sizeof on) < 0)
       return fail(errno_error(errno, "open rtnetlink socket: set option"));
   return RtnlSocket(std::move(socket));
+}
+
+std::expected<Fd, Error> RtnlSocket::netns() const {
+  Fd fd(ioctl(nl_socket_get_fd(socket_.get()), SIOCGSKNS));
+  if (!fd) return fail(errno_error(errno, "open the network namespace of the rtnetlink socket"));
+  return fd;
 }
 
 Status RtnlSocket::request(const NlMsg& message, std::string_view operation, const OnAnswer& on_answer,

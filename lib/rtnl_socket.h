@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "lib/error.h"
+#include "lib/fd.h"
 #include "lib/rtnl_request.h"
 
 namespace vmt {
@@ -40,6 +41,9 @@ class RtnlSocket {
     if (auto status = request(query, operation, take, [&] { answers.clear(); }); !status) return fail(status.error());
     return answers;
   }
+
+  // The namespace that the socket belongs to, wherever the caller is now. Needs CAP_NET_ADMIN there.
+  std::expected<Fd, Error> netns() const;
 
  private:
   static constexpr int kDumpTries = 8;

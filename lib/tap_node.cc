@@ -72,11 +72,19 @@ std::string tap_path(unsigned index) {
   return fmt::format("/dev/tap{}", index);
 }
 
+std::expected<Fd, Error> own_sysfs() {
+  return detached_mount("sysfs");
+}
+
 std::expected<dev_t, Error> tap_number(const IfName& name, unsigned index) {
-  const auto sysfs = detached_mount("sysfs");
+  const auto sysfs = own_sysfs();
   if (!sysfs) return fail(sysfs.error());
+  return tap_number(*sysfs, name, index);
+}
+
+std::expected<dev_t, Error> tap_number(const Fd& sysfs, const IfName& name, unsigned index) {
   const std::string path = fmt::format("class/net/{}/tap{}/dev", name.str(), index);
-  const Fd file(openat(sysfs->get(), path.c_str(), O_RDONLY | O_CLOEXEC));
+  const Fd file(openat(sysfs.get(), path.c_str(), O_RDONLY | O_CLOEXEC));
   char text[32] = {};
   unsigned major_number = 0;
   unsigned minor_number = 0;
@@ -97,12 +105,17 @@ Status prepare_tap_node(const IfName& name, unsigned index, const std::optional<
   } else if (!S_ISCHR(found.st_mode) || found.st_rdev != *number) {
     return fail(Error{ErrorKind::kExists, fmt::format("{} is not the tap of {}", path, name.str())});
   }
-  if (owner && lchown(path.c_str(), owner->user, owner->group) < 0)
+  if (!owner) return {};
+  constexpr gid_t kAsItIs = static_cast<gid_t>(-1);
+  if (lchown(path.c_str(), owner->user, owner->group.value_or(kAsItIs)) < 0 ||
+      (owner->group && chmod(path.c_str(), 0660) < 0))
     return fail(errno_error(errno, fmt::format("give {} to user {}", path, owner->user)));
   return {};
 }
 
 std::expected<std::vector<Fd>, Error> open_queues(const IfName& name, unsigned index, const TapOptions& options) {
+  if (options.queues < 1 || options.queues > kMaxQueues)
+    return fail(invalid(opening(name, fmt::format("{} queues: not 1 to {}", options.queues, kMaxQueues))));
   std::vector<Fd> queues;
   while (queues.size() < options.queues) {
     auto tap = open_dev_node(name, index);

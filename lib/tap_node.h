@@ -26,6 +26,9 @@ std::string tap_path(unsigned index);
 // The device number that sysfs tells for the macvtap in the caller's network namespace. It asks a sysfs of that very
 // namespace, mounted nowhere: the one at /sys may be another namespace's. Needs CAP_SYS_ADMIN.
 std::expected<dev_t, Error> tap_number(const IfName& name, unsigned index);
+// The same for many: the sysfs is mounted once.
+std::expected<Fd, Error> own_sysfs();
+std::expected<dev_t, Error> tap_number(const Fd& sysfs, const IfName& name, unsigned index);
 
 // Makes /dev/tapN be this device's: leaves a right one, makes a missing one (a container's /dev has none), refuses a
 // foreign one with kExists. Then gives it to its owner.

@@ -47,6 +47,22 @@ unsigned FakeKernel::add_child(unsigned parent, const char* name, const char* ma
   return children_.back().index;
 }
 
+unsigned FakeKernel::add_unfinished(unsigned parent, const char* name, const char* mac) {
+  const unsigned index = add_child(parent, name, mac, MacvlanMode::kBridge);
+  children_.back().up = false;
+  children_.back().ours = true;
+  return index;
+}
+
+void FakeKernel::set_parent_state(unsigned index, bool up, bool carrier, bool wireless) {
+  for (auto& parent : parents_) {
+    if (parent.index != index) continue;
+    parent.up = up;
+    parent.carrier = carrier;
+    parent.wireless = wireless;
+  }
+}
+
 void FakeKernel::remove_link(unsigned index) {
   std::erase_if(parents_, [&](const Parent& p) { return p.index == index; });
   std::erase_if(children_, [&](const Child& c) { return c.index == index || c.parent == index; });
@@ -194,6 +210,7 @@ Status FakeKernel::add(const CreateDevice& change) {
   const DeviceSpec& spec = change.spec;
   const auto on = parent(spec.parent);
   if (!on) return failed(ENODEV, change);
+  if (const auto same = *child(spec.name); same && same->ours && !same->use) remove_link(same->index);
   if (*child(spec.name) || index_of(spec.name) || foreign_links_.contains(spec.name.str()))
     return failed(EEXIST, change);
   const auto others = children();

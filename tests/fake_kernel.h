@@ -17,6 +17,9 @@ class FakeKernel : public Kernel {
   unsigned add_parent(const char* name, const char* mac, std::vector<const char*> addresses,
                       const char* gateway = nullptr);
   unsigned add_child(unsigned parent, const char* name, const char* mac, MacvlanMode mode, bool macvtap = true);
+  // A device of ours whose creation was interrupted: the tag, and nothing else yet.
+  unsigned add_unfinished(unsigned parent, const char* name, const char* mac);
+  void set_parent_state(unsigned index, bool up, bool carrier, bool wireless);
   void remove_link(unsigned index);
   void add_foreign_route(const char* destination, unsigned device);
   void add_foreign_link(const char* name);

@@ -23,12 +23,12 @@ class TellingKernel : public RtnlKernel {
   }
 };
 
-int apply(RtnlKernel kernel, const Planned& planned) {
+int apply(RtnlKernel kernel, const Planned& planned, const Applier& applier) {
   warn(planned.notes);
   if (planned.changes.empty()) fmt::print("nothing to do\n");
   TellingKernel telling(std::move(kernel));
   int status = kFine;
-  for (const auto& error : apply_all(telling, planned.changes)) status = report(error);
+  for (const auto& error : applier(telling, planned.changes)) status = report(error);
   return status;
 }
 
@@ -45,7 +45,7 @@ void show_plan(const Planned& planned) {
   for (const auto& change : planned.changes) fmt::print("{}\n", describe(change));
 }
 
-int carry_out(const Planner& planner, const Arguments& arguments) {
+int carry_out(const Planner& planner, const Arguments& arguments, const Applier& applier) {
   const bool dry_run = arguments.options["dry-run"].as<bool>();
   std::optional<Lock> lock;
   if (!dry_run) {
@@ -57,7 +57,7 @@ int carry_out(const Planner& planner, const Arguments& arguments) {
   if (!kernel) return report(kernel.error());
   const auto planned = planner(*kernel);
   if (!planned) return report(planned.error());
-  if (!dry_run) return apply(std::move(*kernel), *planned);
+  if (!dry_run) return apply(std::move(*kernel), *planned, applier);
   show_plan(*planned);
   return kFine;
 }

@@ -15,6 +15,8 @@ namespace vmt::cli {
 inline constexpr std::chrono::milliseconds kPatience{5000};
 
 using Planner = std::function<PlanResult(Kernel&)>;
+// Carries out what was planned; returns what failed.
+using Applier = std::function<std::vector<Error>(Kernel&, std::span<const Change>)>;
 
 void add_dry_run_option(boost::program_options::options_description& options);
 
@@ -24,6 +26,6 @@ void show_plan(const Planned& planned);
 // Plans and applies under the lock; prints each change that was made. With --dry-run it prints the plan and
 // stops there, without the lock, so that an ordinary user can ask. The planner runs under the lock: it must
 // not call libvirt, where a hook that waits for the lock may hold the domain. Returns the exit status.
-int carry_out(const Planner& planner, const Arguments& arguments);
+int carry_out(const Planner& planner, const Arguments& arguments, const Applier& applier = apply_all);
 
 }  // namespace vmt::cli

@@ -58,10 +58,15 @@ std::expected<Arguments, int> parse(const Command& command, const Syntax& syntax
   }
 }
 
-void add_guest_options(po::options_description& options) {
+void add_connect_option(po::options_description& options) {
   options.add_options()("connect", po::value<std::string>()->default_value("qemu:///system")->value_name("URI"),
-                        "the libvirt that knows the guests")(
-      "config", po::value<std::string>()->default_value(kConfigPath)->value_name("FILE"), "the configuration file");
+                        "the libvirt that knows the guests");
+}
+
+void add_guest_options(po::options_description& options) {
+  add_connect_option(options);
+  options.add_options()("config", po::value<std::string>()->default_value(kConfigPath)->value_name("FILE"),
+                        "the configuration file");
 }
 
 std::expected<Config, Error> config_of(const Arguments& arguments) {

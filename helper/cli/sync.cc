@@ -9,7 +9,9 @@
 #include "helper/cli/change.h"
 #include "helper/cli/libvirt_guests.h"
 #include "helper/cli/plan_json.h"
+#include "lib/devices.h"
 #include "lib/rtnl_kernel.h"
+#include "lib/tap_holders.h"
 
 namespace vmt::cli {
 namespace {
@@ -24,8 +26,8 @@ nobody needs. What `host up` has made stays. Without an answer from libvirt it c
 )";
 
 constexpr std::string_view kAboutClean =
-    R"(Takes away everything that virt-macvtap has made on this host, `host up` included. Running guests keep their network
-but lose touch with the host; `sync` gives it back.
+    R"(Takes away everything that virt-macvtap has made on this host, `host up` and `create` included. Running guests keep their
+network but lose touch with the host; `sync` gives it back. A macvtap that a process has open stays.
 )";
 
 struct Input {
@@ -72,6 +74,22 @@ PlanResult plan_for(Kernel& kernel, const Input& input) {
   return plan_sync(kernel, input.guests, input.config);
 }
 
+PlanResult plan_clean_all(Kernel& kernel) {
+  auto planned = plan_clean(kernel);
+  if (!planned) return planned;
+  const auto holders = TapHolders::scan();
+  if (!holders) return fail(holders.error());
+  const auto find_holder = [&](const Child& device) -> std::optional<std::string> {
+    const auto found = holders->of(device);
+    return found.empty() ? std::nullopt : std::optional(describe(found.front()));
+  };
+  auto devices = plan_clean_devices(kernel, find_holder);
+  if (!devices) return devices;
+  std::ranges::move(devices->changes, std::back_inserter(planned->changes));
+  std::ranges::move(devices->notes, std::back_inserter(planned->notes));
+  return planned;
+}
+
 }  // namespace
 
 int run_plan(const Command& command, const Words& words) {
@@ -109,7 +127,7 @@ int run_clean(const Command& command, const Words& words) {
   add_dry_run_option(syntax.options);
   const auto arguments = parse(command, syntax, words);
   if (!arguments) return arguments.error();
-  return carry_out(plan_clean, *arguments);
+  return carry_out(plan_clean_all, *arguments);
 }
 
 }  // namespace vmt::cli

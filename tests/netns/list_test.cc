@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// `list`, held against what `ip -d -j link` prints and what /proc has.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <fstream>
+
+#include "lib/device.h"
+#include "lib/fd.h"
+#include "tests/netns/device_cli.h"
+
+namespace vmt {
+namespace {
+
+using nlohmann::json;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+
+TEST_F(DeviceCliTest, ListAgreesWithIpAboutEverybodysDevices) {
+  EXPECT_EQ(output_of(kCli + "list 2>/dev/null"), "no macvtap and no macvlan\n");
+  run("create tap-web --parent eth0 --mtu 1400");
+  run("create lan --parent eth0 --type macvlan --mode private --down");
+  run("host up eth0 --guest 192.0.2.70");
+  sh("ip link add link eth0 name theirs type macvtap mode vepa");
+  const json taps = ip("link show type macvtap");
+  const json vlans = ip("link show type macvlan");
+  const json listed = list();
+  ASSERT_EQ(listed.size(), taps.size() + vlans.size());
+  for (const json* shown : {&taps, &vlans})
+    for (const json& one : *shown) {
+      const auto found = std::ranges::find_if(listed, [&](const json& d) { return d["name"] == one["ifname"]; });
+      ASSERT_NE(found, listed.end()) << one["ifname"];
+      const json& ours = *found;
+      EXPECT_EQ(ours["ifindex"], one["ifindex"]);
+      EXPECT_EQ(ours["kind"], one["linkinfo"]["info_kind"]);
+      EXPECT_EQ(ours["parent"], one["link"]);
+      EXPECT_EQ(ours["mode"], one["linkinfo"]["info_data"]["mode"]);
+      EXPECT_EQ(ours["mac"], one["address"]);
+      EXPECT_EQ(ours["mtu"], one["mtu"]);
+      EXPECT_EQ(ours["state"] == "up", has_flag(one, "UP"));
+      EXPECT_EQ(ours["nsid"], nullptr);
+      EXPECT_EQ(ours["queues"], 0);
+      EXPECT_THAT(ours["holders"], IsEmpty());
+      const json use = one["ifname"] == "theirs"                    ? json(nullptr)
+                       : one["ifalias"] == "virt-macvtap: standing" ? json("standing")
+                                                                    : json("host access");
+      EXPECT_EQ(ours["use"], use);
+      EXPECT_EQ(ours["ours"], one["ifname"] != "theirs");
+    }
+}
+
+TEST_F(DeviceCliTest, ListShowsOneParentsDevicesAndWhoHoldsThem) {
+  sh("ip link add d0 type veth peer name d1");
+  run("create tap-web --parent eth0");
+  // Its node is one for all namespaces, those of other tests included.
+  sh("ip link add link d0 name theirs index " + std::to_string(unique_index()) + " type macvtap mode bridge");
+  ASSERT_EQ(list("eth0").size(), 1U);
+  EXPECT_EQ(list("eth0")[0]["name"], "tap-web");
+  EXPECT_EQ(list("d0")[0]["name"], "theirs");
+  EXPECT_THAT(list("d1"), IsEmpty());
+  EXPECT_THAT(refusal("list nosuch0"), HasSubstr("nosuch0"));
+  const Fd first(open(node_of("theirs").c_str(), O_RDWR | O_CLOEXEC));
+  const Fd second(open(node_of("theirs").c_str(), O_RDWR | O_CLOEXEC));
+  ASSERT_TRUE(first && second);
+  const json held = list("d0")[0];
+  EXPECT_EQ(held["queues"], 2);
+  ASSERT_EQ(held["holders"].size(), 1U);
+  EXPECT_EQ(held["holders"][0]["pid"], getpid());
+  EXPECT_EQ(held["holders"][0]["fds"], 2);
+  EXPECT_THAT(list("eth0")[0]["holders"], IsEmpty());
+}
+
+TEST_F(DeviceCliTest, ListKnowsAGuestsDevicesByMacAndByName) {
+  std::ofstream("/run/node.xml")
+      << "<node><domain type='test'><name>web</name><uuid>11111111-2222-3333-4444-555555555555</uuid><memory>1024"
+         "</memory><os><type arch='i686'>hvm</type></os><devices><interface type='direct'><mac address='"
+         "52:54:00:12:34:56'/><source dev='eth0' mode='bridge'/></interface><interface type='ethernet'><mac address='"
+         "52:54:00:12:34:57'/><target dev='tap-web' managed='no'/></interface></devices></domain><cpu><mhz>1</mhz>"
+         "<model>x</model><active>1</active><nodes>1</nodes><sockets>1</sockets><cores>1</cores><threads>1</threads>"
+         "</cpu><memory>1000000</memory></node>";
+  run("create tap-web other --parent eth0");
+  sh("ip link add link eth0 name theirs address 52:54:00:12:34:56 type macvtap mode bridge");
+  const json listed = list("--connect test:///run/node.xml");
+  ASSERT_EQ(listed.size(), 3U);
+  EXPECT_EQ(listed[0]["name"], "other");
+  EXPECT_EQ(listed[0]["domain"], nullptr);
+  for (const int which : {1, 2}) {
+    EXPECT_EQ(listed[which]["domain"]["name"], "web");
+    EXPECT_EQ(listed[which]["domain"]["uuid"], "11111111-2222-3333-4444-555555555555");
+  }
+  EXPECT_THAT(output_of(kCli + "list --connect test:///run/node.xml"), HasSubstr("standing, guest 'web'"));
+}
+
+TEST_F(DeviceCliTest, ListOpensNoTapAndReadsProcOnce) {
+  run("create $(seq -f t%g 10) --parent eth0");
+  const Fd tap(open(node_of("t3").c_str(), O_RDWR | O_CLOEXEC));
+  ASSERT_TRUE(tap);
+  sh("strace -o /run/trace -e trace=open,openat " + kCli + "list >/dev/null 2>&1");
+  EXPECT_EQ(output_of("grep -c '\"/proc\"' /run/trace"), "1\n");
+  EXPECT_THAT(output_of("cat /run/trace"), Not(HasSubstr("/dev/tap")));
+}
+
+TEST_F(DeviceCliTest, AForeignContainersDeviceIsShownAndNotAsOneOnOurParent) {
+  const std::string index = std::to_string(link("eth0")["ifindex"].get<int>());
+  sh("ip netns add box && ip netns set box 40 && ip -n box link add d0 index " + index +
+     " type veth peer name d1 index 4711");
+  sh("ip -n box link add link d0 name theirs type macvtap mode bridge");
+  EXPECT_THAT(list("eth0"), IsEmpty());
+  const json all = list();
+  ASSERT_EQ(all.size(), 1U);
+  EXPECT_EQ(all[0]["name"], "theirs");
+  EXPECT_EQ(all[0]["nsid"], 40);
+  EXPECT_EQ(all[0]["parent"], nullptr);
+  EXPECT_EQ(all[0]["ours"], false);
+}
+
+}  // namespace
+}  // namespace vmt
