@@ -121,6 +121,11 @@ Status create_device(RtnlSocket& socket, const DeviceSpec& spec, unsigned index,
 
 Status finish_device(RtnlSocket& socket, RtnlSocket& inside, const DeviceSpec& spec, unsigned index,
                      const DeviceUse& use) {
+  // While it is down: a passthru device that is up counts this on its parent, and does not count it back when it goes,
+  // so that the parent would stay allmulticast for ever (netns/kernel_facts_test).
+  if (spec.mode == MacvlanMode::kPassthru)
+    if (auto status = inside.request(request::hear_multicast(index), "set up " + spec.name.str()); !status)
+      return status;
   const auto message = request::finish_device(index, alias_of(use), spec.up);
   return with_hint(finish_when_mac_is_free(inside, message, fmt::format("set up {}", spec.name.str())),
                    [&] { return why_not_up(socket, spec); });
