@@ -19,12 +19,14 @@ PlanResult plan_delete(Kernel& kernel, std::span<const IfName> names);
 PlanResult plan_change(Kernel& kernel, const ChangeDevice& change);
 
 // A guest is about to start: the devices that its <target managed='no'> NICs wait for, where its metadata says on which
-// parent. One that is there and not ours is taken as it is, with a note; one that is another guest's is an error, and
+// parent. One that was made by hand is taken as it is, with a note; one that is another guest's is an error, and
 // libvirt is to be told so.
 PlanResult plan_devices_for(Kernel& kernel, const Guest& guest);
 // The guest has stopped: its devices go.
 PlanResult plan_devices_gone(Kernel& kernel, const Guest& guest);
-// Devices made for guests that are not among these, and unfinished ones, go.
-PlanResult plan_stale_devices(Kernel& kernel, std::span<const Guest> running);
+// Devices made for guests that are not among these, and unfinished ones, go. Only those whose ifindices are in
+// `before`, of the devices that there were before somebody asked which guests run: a younger one may be of a guest that
+// has started since. Each start has a new ifindex.
+PlanResult plan_stale_devices(Kernel& kernel, std::span<const Guest> running, std::span<const unsigned> before);
 
 }  // namespace vmt
