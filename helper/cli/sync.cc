@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <boost/program_options/value_semantic.hpp>
+#include <filesystem>
 #include <set>
 
 #include "helper/cli/change.h"
@@ -63,6 +64,42 @@ std::expected<Input, Error> read_input(const Arguments& arguments) {
   return input;
 }
 
+// The nodes of taps that processes have open. Processes come and go meanwhile, and not all may be looked into.
+std::set<std::string> open_taps() {
+  namespace fs = std::filesystem;
+  std::set<std::string> taps;
+  std::error_code error;
+  for (fs::directory_iterator process("/proc", error), end; !error && process != end; process.increment(error)) {
+    std::error_code gone;
+    for (fs::directory_iterator fd(process->path() / "fd", gone); !gone && fd != end; fd.increment(gone)) {
+      std::error_code closed;
+      if (auto target = fs::read_symlink(fd->path(), closed).string(); target.starts_with("/dev/tap"))
+        taps.insert(std::move(target));
+    }
+  }
+  return taps;
+}
+
+// A device that somebody has open is a guest's network, whatever libvirt answers: it may be another libvirt than the
+// one that runs the guest, and neither that one nor QEMU would notice that the device is gone.
+PlanResult plan_stale(Kernel& kernel, const Input& input) {
+  auto planned = plan_stale_devices(kernel, input.guests, input.devices);
+  if (!planned || planned->changes.empty()) return planned;
+  const auto taps = open_taps();
+  std::erase_if(planned->changes, [&](Change& change) {
+    auto& devices = std::get<DeleteDevices>(change).devices;
+    std::erase_if(devices, [&](const DeleteDevices::Device& device) {
+      const bool open = taps.contains(fmt::format("/dev/tap{}", device.index));
+      if (open)
+        planned->notes.push_back(fmt::format(
+            "{} stays: a process has it open, though it is of no guest in libvirt's answer", device.name.str()));
+      return open;
+    });
+    return devices.empty();
+  });
+  return planned;
+}
+
 bool goes(const Child& child, const Planned& stale) {
   return std::ranges::any_of(stale.changes, [&](const Change& change) {
     const auto* deletion = std::get_if<DeleteDevices>(&change);
@@ -92,11 +129,13 @@ Status check_nobody_started(Kernel& kernel, const Input& input, const Planned& s
 }
 
 PlanResult plan_for(Kernel& kernel, const Input& input) {
-  const auto stale = plan_stale_devices(kernel, input.guests, input.devices);
+  const auto stale = plan_stale(kernel, input);
   if (!stale) return fail(stale.error());
   if (auto status = check_nobody_started(kernel, input, *stale); !status) return fail(status.error());
   auto planned = plan_sync(kernel, input.guests, input.config);
-  if (planned) std::ranges::copy(stale->changes, std::back_inserter(planned->changes));
+  if (!planned) return planned;
+  std::ranges::copy(stale->changes, std::back_inserter(planned->changes));
+  std::ranges::copy(stale->notes, std::back_inserter(planned->notes));
   return planned;
 }
 

@@ -185,6 +185,21 @@ TEST_F(PremadeHookTest, APassthruDeviceTakesTheParentFromAnIdleShim) {
   EXPECT_EQ(network_state(), before);
 }
 
+// libvirt's test driver runs guests, none of them ours.
+TEST_F(PremadeHookTest, ASyncTakesAwayADeviceThatNobodyNeedsAndNoneThatIsOpen) {
+  sh("printf '%s' "
+     "'<node><cpu><mhz>1</mhz><model>x</model><active>1</active><nodes>1</nodes><sockets>1</sockets><cores>1</cores>"
+     "<threads>1</threads></cpu><memory>1000000</memory></node>' >/run/node.xml");
+  const std::string sync = std::string(VMT_BINARY_DIR) + "/virt-macvtap sync --connect test:///run/node.xml";
+  live(kWeb, {"prepare"});
+  const std::string held = output_of("exec 3<>/dev/tap" + link("web0")["ifindex"].dump() + "; " + sync);
+  EXPECT_THAT(held, HasSubstr("web0 stays: a process has it open"));
+  EXPECT_THAT(held, HasSubstr("nothing to do"));
+  EXPECT_FALSE(link("web0").empty());
+  EXPECT_EQ(output_of(sync), "delete web0\n");
+  EXPECT_EQ(network_state(), before_);
+}
+
 TEST_F(PremadeHookTest, KilledAtAnySystemCallTheNextPrepareRepairsIt) {
   std::ofstream("/run/web.xml") << kWeb;
   for (const char* operation : {"prepare", "release"}) {

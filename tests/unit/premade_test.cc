@@ -261,12 +261,17 @@ TEST_F(PremadeTest, ASyncGivesItHostAccessAsItDoesADirectOne) {
   EXPECT_THAT(run(plan_sync(kernel_, {}, {})), ElementsAre(HasSubstr("delete shim vmt-2")));
 }
 
-TEST_F(PremadeTest, AParentThatIsSwitchedOffHasItsDevicesAllTheSame) {
-  const Guest web = guest("web", kWeb, kWebMac, on("eth0"));
+TEST_F(PremadeTest, AParentOrGuestThatIsSwitchedOffHasItsDevicesAllTheSame) {
+  Guest web = guest("web", kWeb, kWebMac, on("eth0"));
   Config config;
   config.parents[name("eth0")].host_access = false;
   EXPECT_THAT(prepare(web), SizeIs(1));
   EXPECT_THAT(run(plan_start(kernel_, web, config)), IsEmpty());
+  EXPECT_TRUE(device("web0"));
+  release(web);
+  web.host_access = false;
+  EXPECT_THAT(prepare(web), SizeIs(1));
+  EXPECT_THAT(start(web), IsEmpty());
   EXPECT_TRUE(device("web0"));
 }
 
