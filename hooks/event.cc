@@ -8,7 +8,7 @@ HookAction hook_action(std::string_view operation) {
     std::string_view operation;
     HookAction action;
   } kTable[] = {
-      {"prepare", HookAction::kMakeWay},
+      {"prepare", HookAction::kPrepare},
       {"start", HookAction::kStart},
       {"reconnect", HookAction::kStart},
       {"release", HookAction::kStop},

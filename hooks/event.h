@@ -10,10 +10,11 @@ namespace vmt {
 enum class HookAction {
   kNothing,  // not ours, or nothing to do at that moment: migrate, restore (their stdout would replace the XML),
              // started, stopped, attach
-  kMakeWay,  // prepare: libvirt has made no macvtap yet
+  kPrepare,  // prepare: libvirt has made no macvtap yet, and looks for those that it does not make
   kStart,    // start, reconnect: the parents are resolved, the macvtaps exist
-  kStop,  // release: the macvtaps are gone, and the XML has forgotten both. Not `stopped`, which always comes before:
-          // the guest's own macvtap is still there then and cannot be told from another guest's with the same MAC
+  kStop,     // release: libvirt's macvtaps are gone, and the XML has forgotten both. Not `stopped`, which always comes
+          // before: the guest's own macvtap is still there then and cannot be told from another guest's with the same
+          // MAC
 };
 
 // libvirt calls `<script> <domain> <operation> <begin|end|-> <extra|->`. Anything else is kNothing: a newer libvirt may

@@ -2,8 +2,10 @@
 // The libvirt hook, installed as /etc/libvirt/hooks/qemu.d/virt-macvtap.
 //
 // libvirt holds the domain's lock during the call and waits without a bound, so the call has one of its own (kDeadline)
-// and never calls libvirt back. Its exit status is always 0: at `started` and `reconnect` anything else kills a running
-// guest, and at `start` a guest without host access is better than no guest. Nothing goes to stdout: at `migrate` and
+// and never calls libvirt back. Its exit status is 0: at `started` and `reconnect` anything else kills a running guest,
+// and at `start` a guest without host access is better than no guest. The one exception is `prepare` of a guest with a
+// <target managed='no'> whose device our metadata places: without the device the guest cannot start, so when it could
+// not be made the status is 1, and libvirt shows the user what stderr says. Nothing goes to stdout: at `migrate` and
 // `restore` it would replace the domain's XML. libvirt drops stderr when the status is 0, so each line goes to syslog
 // as well.
 #include <fmt/format.h>
@@ -19,6 +21,7 @@
 
 #include "hooks/event.h"
 #include "lib/config_file.h"
+#include "lib/devices.h"
 #include "lib/host_access.h"
 #include "lib/lock.h"
 #include "lib/rtnl_kernel.h"
@@ -28,6 +31,9 @@ namespace {
 
 constexpr unsigned kDeadline = 10;                    // seconds for the whole call
 constexpr std::chrono::milliseconds kPatience{5000};  // of these, for the lock
+
+// 1 while a device is due that the guest cannot start without. Whatever ends the call, this is what libvirt gets.
+volatile sig_atomic_t exit_status = 0;
 
 // Never blocks: a pipe that is full and that nobody reads must not hold up a guest, not even under the lock. A pipe
 // that polls as writable takes PIPE_BUF bytes.
@@ -46,7 +52,7 @@ void log(std::string_view line) {
 
 void at_deadline(int) {
   tell("virt-macvtap: hook: gave up after 10 s; run `virt-macvtap sync`\n");
-  _exit(0);
+  _exit(exit_status);
 }
 
 std::expected<std::string, vmt::Error> read_stdin() {
@@ -71,30 +77,43 @@ vmt::Config config_or_defaults() {
   return {};
 }
 
-vmt::PlanResult plan_for(vmt::HookAction action, vmt::Kernel& kernel, const vmt::Guest& guest) {
+// False when something was not done, which has been said then.
+bool carry_out(vmt::Kernel& kernel, const vmt::PlanResult& planned) {
+  if (!planned) {
+    log(planned.error().message);
+    return false;
+  }
+  for (const auto& note : planned->notes) log(note);
+  const auto errors = vmt::apply_all(kernel, planned->changes);
+  for (const auto& error : errors) log(error.message);
+  return errors.empty();
+}
+
+bool awaits_device(const vmt::Guest& guest) {
+  return std::ranges::any_of(guest.nics, [](const vmt::Nic& nic) {
+    const auto* source = std::get_if<vmt::PremadeSource>(&nic.source);
+    return source != nullptr && source->wanted;
+  });
+}
+
+void act(vmt::HookAction action, vmt::Kernel& kernel, const vmt::Guest& guest) {
   switch (action) {
-    case vmt::HookAction::kMakeWay:
-      return vmt::plan_make_way(kernel, guest);
+    case vmt::HookAction::kPrepare:
+      // In this order: an idle shim keeps a passthru device from being made.
+      carry_out(kernel, vmt::plan_make_way(kernel, guest));
+      if (carry_out(kernel, vmt::plan_devices_for(kernel, guest))) exit_status = 0;
+      break;
     case vmt::HookAction::kStart:
-      return vmt::plan_start(kernel, guest, config_or_defaults());
+      carry_out(kernel, vmt::plan_start(kernel, guest, config_or_defaults()));
+      break;
     case vmt::HookAction::kStop:
-      return vmt::plan_stop(kernel, guest);
+      // In this order: with its device the guest's parent would be forgotten.
+      carry_out(kernel, vmt::plan_stop(kernel, guest));
+      carry_out(kernel, vmt::plan_devices_gone(kernel, guest));
+      break;
     case vmt::HookAction::kNothing:
       break;
   }
-  return vmt::Planned{};
-}
-
-vmt::Status carry_out(vmt::HookAction action, const vmt::Guest& guest) {
-  const auto lock = vmt::Lock::take(kPatience);
-  if (!lock) return vmt::fail(lock.error());
-  auto kernel = vmt::RtnlKernel::open();
-  if (!kernel) return vmt::fail(kernel.error());
-  const auto planned = plan_for(action, *kernel, guest);
-  if (!planned) return vmt::fail(planned.error());
-  for (const auto& note : planned->notes) log(note);
-  for (const auto& error : vmt::apply_all(*kernel, planned->changes)) log(error.message);
-  return {};
 }
 
 vmt::Status handle(vmt::HookAction action) {
@@ -104,7 +123,13 @@ vmt::Status handle(vmt::HookAction action) {
   if (!domain) return vmt::fail(domain.error());
   for (const auto& note : domain->notes) log(note);
   if (domain->guest.nics.empty()) return {};
-  return carry_out(action, domain->guest);
+  if (action == vmt::HookAction::kPrepare && awaits_device(domain->guest)) exit_status = 1;
+  const auto lock = vmt::Lock::take(kPatience);
+  if (!lock) return vmt::fail(lock.error());
+  auto kernel = vmt::RtnlKernel::open();
+  if (!kernel) return vmt::fail(kernel.error());
+  act(action, *kernel, domain->guest);
+  return {};
 }
 
 }  // namespace
@@ -122,5 +147,5 @@ int main(int argc, char** argv) {
     log(fmt::format("hook: {}", error.what()));
   }
   // Nothing to flush; taking down libstdc++'s locales would cost more than parsing the domain.
-  _exit(0);
+  _exit(exit_status);
 }

@@ -95,15 +95,15 @@ Attachments attachments_of(const Guest& guest, const Config& config) {
   if (!guest.host_access) return result;
   const auto configured = config.given_to(guest);
   for (const auto& nic : guest.nics) {
-    const auto* direct = std::get_if<DirectSource>(&nic.source);
-    if (direct == nullptr || !config.host_access_on(direct->parent)) continue;
-    if (direct->mode != MacvlanMode::kBridge) {
+    const auto placement = placement_of(nic);
+    if (!placement || !config.host_access_on(placement->parent)) continue;
+    if (placement->mode != MacvlanMode::kBridge) {
       result.notes.push_back(fmt::format("guest {} ({} on {}): no host access in mode {}: {}", quoted(guest.name),
-                                         nic.mac.str(), direct->parent.str(), to_string(direct->mode),
-                                         why_no_shim(direct->mode)));
+                                         nic.mac.str(), placement->parent.str(), to_string(placement->mode),
+                                         why_no_shim(placement->mode)));
       continue;
     }
-    Attachment attachment{.guest = guest.name, .parent = direct->parent, .mac = nic.mac, .addresses = {}};
+    Attachment attachment{.guest = guest.name, .parent = placement->parent, .mac = nic.mac, .addresses = {}};
     append_addresses(attachment.addresses, guest.given, nic.mac);
     append_addresses(attachment.addresses, configured, nic.mac);
     result.nics.push_back(std::move(attachment));

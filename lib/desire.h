@@ -29,7 +29,7 @@ struct Attachments {
 
 // The bridge-mode NICs of a guest with their given addresses, metadata before configuration. A NIC in another mode, on
 // a parent that is switched off, or of a guest that is switched off, is left out; a note says so where a user may
-// wonder.
+// wonder. Of a pre-made device it takes what `wanted` says: with_placements() comes first.
 Attachments attachments_of(const Guest& guest, const Config& config);
 
 // What the host said about the parents and addresses that the attachments name.

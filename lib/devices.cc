@@ -77,34 +77,54 @@ DeviceSpec spec_of(const Nic& nic, const PremadeSource& source) {
           .owner = {}};
 }
 
-// A device of this guest's that a lost release has left, with just these settings.
-bool serves(const Child& child, const DeviceSpec& spec) {
-  return child.macvtap && child.parent == spec.parent && child.mode == spec.mode && child.up &&
-         (!spec.mac || child.mac == *spec.mac);
+// Devices that somebody else has made: the user, with `virt-macvtap create`, `ip`, or whatever makes a plain tap.
+bool is_anothers(Kernel& kernel, const IfName& name, const std::optional<Child>& present) {
+  if (!present) return kernel.index_of(name).has_value();
+  return !present->ours || present->use == DeviceUse(Standing{});
 }
 
 Status plan_device(Kernel& kernel, const Guest& guest, const DeviceSpec& wanted, Planned& planned) {
   DeviceSpec spec = wanted;
   auto present = kernel.child(spec.name);
   if (!present) return fail(present.error());
-  if (*present ? !(*present)->ours : kernel.index_of(spec.name).has_value()) {
-    planned.notes.push_back(
-        fmt::format("guest {}: {} is there already and was not made by virt-macvtap; taken as it is",
-                    quoted(guest.name), spec.name.str()));
+  if (is_anothers(kernel, spec.name, *present)) {
+    planned.notes.push_back(fmt::format("guest {}: {} is there already and was not made for a guest; taken as it is",
+                                        quoted(guest.name), spec.name.str()));
     return {};
   }
   if (auto status = check_standing_name(spec.name); !status) return status;
   if (auto status = fill_in_parent(kernel, spec); !status) return status;
   const ForGuest mine{*guest.uuid};
-  if (*present && (*present)->use) {
-    if ((*present)->use != DeviceUse(mine))
-      return fail(invalid(
-          fmt::format("guest {}: {} is in use: {}", quoted(guest.name), spec.name.str(), alias_of(*(*present)->use))));
-    if (serves(**present, spec)) return {};
-  }
+  if (*present && (*present)->use && (*present)->use != DeviceUse(mine))
+    return fail(
+        invalid(fmt::format("{} belongs to another guest ({}); choose another <target dev>, or run `virt-macvtap sync` "
+                            "when that guest no longer runs",
+                            spec.name.str(), alias_of(*(*present)->use))));
+  // What a lost release or a killed call has left is never used again: a `sync` that saw it before this start may be
+  // about to delete it, by its ifindex.
   if (*present) plan_deletion({{(*present)->index, (*present)->name}}, planned);
   planned.changes.push_back(CreateDevice{std::move(spec), mine});
   return {};
+}
+
+// Of our devices in this namespace those that `is_due` names, but for finished ones that somebody holds.
+PlanResult plan_idle_deletion(Kernel& kernel, const FindHolder& find_holder,
+                              const std::function<bool(const Child&)>& is_due) {
+  const auto children = kernel.children();
+  if (!children) return fail(children.error());
+  Planned planned;
+  std::vector<DeleteDevices::Device> devices;
+  for (const auto& child : *children) {
+    if (!child.ours || !is_due(child)) continue;
+    const auto holder = child.use ? find_holder(child) : std::nullopt;
+    if (!holder)
+      devices.push_back({child.index, child.name});
+    else
+      planned.notes.push_back(fmt::format("{} stays: {} holds it (to delete it all the same: `virt-macvtap delete {}`)",
+                                          child.name.str(), *holder, child.name.str()));
+  }
+  plan_deletion(std::move(devices), planned);
+  return planned;
 }
 
 }  // namespace
@@ -156,24 +176,6 @@ PlanResult plan_change(Kernel& kernel, const ChangeDevice& change) {
   return planned;
 }
 
-PlanResult plan_clean_devices(Kernel& kernel, const FindHolder& find_holder) {
-  const auto children = kernel.children();
-  if (!children) return fail(children.error());
-  Planned planned;
-  std::vector<DeleteDevices::Device> devices;
-  for (const auto& child : *children) {
-    if (!child.ours) continue;
-    const auto holder = child.use ? find_holder(child) : std::nullopt;
-    if (!holder)
-      devices.push_back({child.index, child.name});
-    else
-      planned.notes.push_back(fmt::format("{} stays: {} holds it (to delete it all the same: `virt-macvtap delete {}`)",
-                                          child.name.str(), *holder, child.name.str()));
-  }
-  plan_deletion(std::move(devices), planned);
-  return planned;
-}
-
 std::vector<Error> create_all_or_none(Kernel& kernel, std::span<const Change> changes) {
   std::vector<IfName> made;
   for (const auto& change : changes) {
@@ -200,8 +202,10 @@ PlanResult plan_devices_for(Kernel& kernel, const Guest& guest) {
   for (const auto& nic : guest.nics) {
     const auto* source = std::get_if<PremadeSource>(&nic.source);
     if (source == nullptr || !source->wanted) continue;
-    if (!guest.uuid) return fail(invalid(fmt::format("guest {}: no UUID", quoted(guest.name))));
-    if (auto status = plan_device(kernel, guest, spec_of(nic, *source), planned); !status) return fail(status.error());
+    const auto status = guest.uuid ? plan_device(kernel, guest, spec_of(nic, *source), planned)
+                                   : Status(fail(invalid(source->device.str() + ": the guest has no UUID")));
+    if (!status)
+      return fail(Error{status.error().kind, fmt::format("guest {}: {}", quoted(guest.name), status.error().message)});
   }
   return planned;
 }
@@ -221,19 +225,17 @@ PlanResult plan_devices_gone(Kernel& kernel, const Guest& guest) {
   return planned;
 }
 
-PlanResult plan_stale_devices(Kernel& kernel, std::span<const Guest> running) {
-  const auto children = kernel.children();
-  if (!children) return fail(children.error());
-  std::vector<DeleteDevices::Device> devices;
-  for (const auto& child : *children) {
-    if (!child.ours) continue;
-    const auto* use = child.use ? std::get_if<ForGuest>(&*child.use) : nullptr;
-    const bool stale = !child.use || (use != nullptr && !contains(running, std::optional(use->guest), &Guest::uuid));
-    if (stale) devices.push_back({child.index, child.name});
-  }
-  Planned planned;
-  plan_deletion(std::move(devices), planned);
-  return planned;
+PlanResult plan_clean_devices(Kernel& kernel, const FindHolder& find_holder) {
+  return plan_idle_deletion(kernel, find_holder, [](const Child&) { return true; });
+}
+
+PlanResult plan_stale_devices(Kernel& kernel, std::span<const Guest> running, std::span<const unsigned> before,
+                              const FindHolder& find_holder) {
+  return plan_idle_deletion(kernel, find_holder, [&](const Child& device) {
+    if (!contains(before, device.index)) return false;
+    const auto* use = device.use ? std::get_if<ForGuest>(&*device.use) : nullptr;
+    return !device.use || (use != nullptr && !contains(running, std::optional(use->guest), &Guest::uuid));
+  });
 }
 
 }  // namespace vmt

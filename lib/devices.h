@@ -30,12 +30,17 @@ PlanResult plan_clean_devices(Kernel& kernel, const FindHolder& find_holder);
 std::vector<Error> create_all_or_none(Kernel& kernel, std::span<const Change> changes);
 
 // A guest is about to start: the devices that its <target managed='no'> NICs wait for, where its metadata says on which
-// parent. One that is there and not ours is taken as it is, with a note; one that is another guest's is an error, and
+// parent. One that was made by hand is taken as it is, with a note; one that is another guest's is an error, and
 // libvirt is to be told so.
 PlanResult plan_devices_for(Kernel& kernel, const Guest& guest);
 // The guest has stopped: its devices go.
 PlanResult plan_devices_gone(Kernel& kernel, const Guest& guest);
-// Devices made for guests that are not among these, and unfinished ones, go.
-PlanResult plan_stale_devices(Kernel& kernel, std::span<const Guest> running);
+// Devices made for guests that are not among these, and unfinished ones, go. Only those whose ifindices are in
+// `before`, of the devices that there were before somebody asked which guests run: a younger one may be of a guest that
+// has started since. Each start has a new ifindex.
+// A finished one that somebody holds stays, with a note: it is a guest's network, whatever libvirt answered (it may be
+// another libvirt than the one that runs the guest), and neither libvirt nor QEMU would notice that it is gone.
+PlanResult plan_stale_devices(Kernel& kernel, std::span<const Guest> running, std::span<const unsigned> before,
+                              const FindHolder& find_holder);
 
 }  // namespace vmt

@@ -29,16 +29,18 @@ struct NetworkSource {
   std::string portgroup;
 };
 
-// Our metadata's <direct dev='eth0' mode='bridge'/>: where a pre-made device is to be.
+// Where a pre-made device is to be, by our metadata's <direct dev='eth0' mode='bridge'/>, or is (lib/premade.h).
 struct Placement {
   IfName parent;
   MacvlanMode mode;
+
+  bool operator==(const Placement&) const = default;
 };
 
 // <interface type='ethernet'><target dev='X' managed='no'/>: a device that must exist beforehand.
 struct PremadeSource {
   IfName device;
-  std::optional<Placement> wanted = {};  // nullopt: somebody else makes it
+  std::optional<Placement> wanted = {};  // nullopt: somebody else makes it, or it is no macvtap at all
 };
 
 using NicSource = std::variant<DirectSource, NetworkSource, PremadeSource>;
@@ -52,6 +54,13 @@ struct Nic {
   bool link_up = true;  // <link state='down'/> concerns the guest's view only, the macvtap stays up
   bool trusts_rx_filters = false;
 };
+
+// Where a NIC's macvtap is; nullopt while nobody has said.
+inline std::optional<Placement> placement_of(const Nic& nic) {
+  if (const auto* direct = std::get_if<DirectSource>(&nic.source)) return Placement{direct->parent, direct->mode};
+  if (const auto* premade = std::get_if<PremadeSource>(&nic.source)) return premade->wanted;
+  return std::nullopt;
+}
 
 // Addresses that somebody has written down for a NIC, in the domain's <metadata> or in the configuration file.
 struct GivenAddresses {

@@ -10,6 +10,7 @@
 #include "lib/algorithm.h"
 #include "lib/desire.h"
 #include "lib/plan.h"
+#include "lib/premade.h"
 #include "lib/text.h"
 
 namespace vmt {
@@ -160,21 +161,23 @@ bool is_deletion(const Change& change) {
          std::holds_alternative<DeleteAddress>(change);
 }
 
-bool wants_whole_parent(const Nic& nic) {
-  const auto* direct = std::get_if<DirectSource>(&nic.source);
-  return direct != nullptr && direct->mode == MacvlanMode::kPassthru;
+bool wants_whole_parent(const std::optional<Placement>& placement) {
+  return placement && placement->mode == MacvlanMode::kPassthru;
 }
 
 std::expected<Owned, Error> owned_on(Kernel& kernel, unsigned parent) {
   return kernel.owned(Scope{.parents = std::vector<unsigned>{parent}, .addresses = std::nullopt});
 }
 
-// leaving(), which asks for the macvtaps on the host only when something would go without them.
-std::expected<Owned, Error> departing(Kernel& kernel, const Owned& owned, std::span<const MacAddress> macs) {
+// leaving(), which asks for the macvtaps on the host only when something would go without them. The guest's pre-made
+// devices, which are there after it, keep nothing.
+std::expected<Owned, Error> departing(Kernel& kernel, const Owned& owned, std::span<const MacAddress> macs,
+                                      const Guest& guest) {
   Owned result = leaving(owned, {}, macs);
   if (result.shims.empty() && result.neighbours.empty()) return result;
   auto children = kernel.children();
   if (!children) return fail(children.error());
+  std::erase_if(*children, [&](const Child& child) { return is_premade_of(child, guest); });
   return leaving(owned, *children, macs);
 }
 
@@ -182,10 +185,10 @@ std::expected<Owned, Error> departing(Kernel& kernel, const Owned& owned, std::s
 std::optional<std::vector<unsigned>> known_parents(Kernel& kernel, const Guest& guest) {
   std::vector<unsigned> parents;
   for (const auto& nic : guest.nics) {
-    const auto* direct = std::get_if<DirectSource>(&nic.source);
-    if (direct == nullptr) return std::nullopt;
+    const auto placement = placement_of(nic);
+    if (!placement) return std::nullopt;
     // A parent that is gone has taken its shim along.
-    if (const auto index = kernel.index_of(direct->parent); index && !contains(parents, *index))
+    if (const auto index = kernel.index_of(placement->parent); index && !contains(parents, *index))
       parents.push_back(*index);
   }
   return parents;
@@ -194,15 +197,19 @@ std::optional<std::vector<unsigned>> known_parents(Kernel& kernel, const Guest& 
 }  // namespace
 
 PlanResult plan_start(Kernel& kernel, const Guest& guest, const Config& config) {
-  return plan_attachments(kernel, attachments_of(guest, config), config, {}, false);
+  const auto placed = with_placements(kernel, guest);
+  if (!placed) return fail(placed.error());
+  return plan_attachments(kernel, attachments_of(*placed, config), config, {}, false);
 }
 
 PlanResult plan_stop(Kernel& kernel, const Guest& guest) {
   Planned result;
   if (guest.nics.empty()) return result;
-  auto owned = kernel.owned(Scope{.parents = known_parents(kernel, guest), .addresses = std::nullopt});
+  const auto placed = with_placements(kernel, guest);
+  if (!placed) return fail(placed.error());
+  auto owned = kernel.owned(Scope{.parents = known_parents(kernel, *placed), .addresses = std::nullopt});
   if (!owned) return fail(owned.error());
-  auto going = departing(kernel, *owned, macs_of(guest));
+  auto going = departing(kernel, *owned, macs_of(guest), guest);
   if (!going) return fail(going.error());
   result.changes = plan({}, *going);
   return result;
@@ -211,14 +218,15 @@ PlanResult plan_stop(Kernel& kernel, const Guest& guest) {
 PlanResult plan_make_way(Kernel& kernel, const Guest& guest) {
   Planned result;
   for (const auto& nic : guest.nics) {
-    if (!wants_whole_parent(nic)) continue;
-    const IfName& name = std::get<DirectSource>(nic.source).parent;
+    const auto placement = placement_of(nic);
+    if (!wants_whole_parent(placement)) continue;
+    const IfName& name = placement->parent;
     const auto parent = kernel.index_of(name);
-    if (!parent) continue;  // libvirt is about to say so itself
+    if (!parent) continue;  // whoever makes the macvtap is about to say so
     auto owned = owned_on(kernel, *parent);
     if (!owned) return fail(owned.error());
     if (owned->shims.empty()) continue;
-    auto idle = departing(kernel, *owned, {});
+    auto idle = departing(kernel, *owned, {}, guest);
     if (!idle) return fail(idle.error());
     if (idle->shims.empty())
       result.notes.push_back(
@@ -233,7 +241,9 @@ PlanResult plan_make_way(Kernel& kernel, const Guest& guest) {
 PlanResult plan_sync(Kernel& kernel, std::span<const Guest> guests, const Config& config) {
   Attachments all;
   for (const auto& guest : guests) {
-    auto one = attachments_of(guest, config);
+    const auto placed = with_placements(kernel, guest);
+    if (!placed) return fail(placed.error());
+    auto one = attachments_of(*placed, config);
     std::ranges::move(one.nics, std::back_inserter(all.nics));
     std::ranges::move(one.notes, std::back_inserter(all.notes));
   }

@@ -25,12 +25,12 @@ using PlanResult = std::expected<Planned, Error>;
 // with the number of guests; a stale entry elsewhere is plan_sync()'s.
 PlanResult plan_start(Kernel& kernel, const Guest& guest, const Config& config);
 
-// A guest has stopped and its macvtaps are gone (`release`). Goes by MAC alone: the XML has forgotten the resolved
-// parent.
+// A guest has stopped and the macvtaps that libvirt made for it are gone (`release`); pre-made ones may be there still.
+// Goes by MAC alone: the XML has forgotten the resolved parent.
 PlanResult plan_stop(Kernel& kernel, const Guest& guest);
 
-// A guest is about to take a parent for itself (passthrough): an idle shim on it has to go, or the kernel refuses
-// libvirt's macvtap with EINVAL.
+// A guest is about to take a parent for itself (passthrough): an idle shim on it has to go, or the kernel refuses the
+// macvtap, libvirt's or ours (plan_devices_for), with EINVAL.
 PlanResult plan_make_way(Kernel& kernel, const Guest& guest);
 
 // All running guests, as the one truth: what is missing comes, what nobody needs goes, what was made by hand stays.

@@ -171,11 +171,9 @@ Status finish_device(RtnlSocket& socket, RtnlSocket& inside, const DeviceSpec& s
                      const DeviceUse& use) {
   // The kernel takes allmulticast of a passthru device's parent when it is switched on while the device is up, and
   // never gives it back; before it goes up it costs the parent nothing (device_facts_test).
-  if (spec.mode == MacvlanMode::kPassthru) {
-    const ChangeDevice listen{.index = index, .name = spec.name, .macvtap = spec.macvtap, .allmulticast = true};
-    if (auto status = inside.request(request::change_device(listen), "set up " + spec.name.str()); !status)
+  if (spec.mode == MacvlanMode::kPassthru)
+    if (auto status = inside.request(request::hear_multicast(index), "set up " + spec.name.str()); !status)
       return status;
-  }
   const auto message = request::finish_device(index, alias_of(use), spec.up);
   return with_hint(finish_when_mac_is_free(socket, inside, message, fmt::format("set up {}", spec.name.str())),
                    [&](ErrorKind kind) { return why_not_up(socket, spec, kind); });

@@ -62,6 +62,10 @@ NlMsg no_arp_answers(unsigned index) {
       .take();
 }
 
+NlMsg hear_multicast(unsigned index) {
+  return set_flags(index, IFF_ALLMULTI, IFF_ALLMULTI).take();
+}
+
 NlMsg finish_device(unsigned index, std::string_view alias, bool up) {
   const unsigned flags = IFF_ALLMULTI | (up ? IFF_UP : 0);
   return set_flags(index, flags, flags).text(IFLA_IFALIAS, alias).take();

@@ -14,6 +14,8 @@ namespace vmt::request {
 NlMsg new_device(const DeviceSpec& spec, unsigned index, int netns);
 // No ARP answers for the host's addresses: before a guest has opened the tap, the host's own stack gets its frames.
 NlMsg no_arp_answers(unsigned index);
+// Allmulticast alone, for a device that is down still.
+NlMsg hear_multicast(unsigned index);
 // The alias, allmulticast (a guest's multicast groups are invisible to the macvtap: without it IPv6 neighbour discovery
 // does not reach the guest; kernel_facts_test) and up, in one request.
 NlMsg finish_device(unsigned index, std::string_view alias, bool up);

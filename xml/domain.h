@@ -30,7 +30,10 @@ struct ParsedDomain {
 // over kMaxDomainXml, another root element).
 //
 //   <vmt:host-access xmlns:vmt='urn:virt-macvtap:host-access:1' enabled='yes'>
-//     <vmt:nic mac='52:54:00:12:34:56'><vmt:address>192.168.1.61</vmt:address></vmt:nic>
+//     <vmt:nic mac='52:54:00:12:34:56'>
+//       <vmt:direct dev='eth0' mode='bridge'/>                 where the device of a <target managed='no'> is to be
+//       made <vmt:address>192.168.1.61</vmt:address>
+//     </vmt:nic>
 //   </vmt:host-access>
 std::expected<ParsedDomain, Error> parse_domain(std::string text);
 

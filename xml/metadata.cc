@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <functional>
 #include <pugixml.hpp>
 #include <string_view>
 
@@ -34,12 +35,46 @@ std::string text_of(const pugi::xml_node& node) {
   return std::string(trimmed(text));
 }
 
+using Note = std::function<void(const std::string&)>;
+
+std::expected<Placement, Error> parse_placement(const pugi::xml_node& direct) {
+  auto parent = IfName::parse(direct.attribute("dev").value());
+  if (!parent) return fail(parent.error());
+  const std::string_view text = direct.attribute("mode").value();
+  const auto mode = text.empty() ? MacvlanMode::kBridge : parse_mode(text);
+  if (!mode) return fail(mode.error());
+  // It takes frames from a list of MACs only, which nobody gives here.
+  if (*mode == MacvlanMode::kSource) return fail(invalid("mode 'source' is none for a guest"));
+  return Placement{std::move(*parent), *mode};
+}
+
+// <direct dev='eth0' mode='bridge'/>: where the device that the NIC's <target managed='no'> names is to be made.
+void parse_direct(const pugi::xml_node& direct, const MacAddress& mac, Guest& guest, const Note& note) {
+  const auto placement = parse_placement(direct);
+  if (!placement) return note(fmt::format("direct of {}: {}", mac.str(), placement.error().message));
+  bool found = false;
+  for (auto& nic : guest.nics) {
+    auto* source = std::get_if<PremadeSource>(&nic.source);
+    if (source == nullptr || nic.mac != mac) continue;
+    found = true;
+    if (source->wanted && source->wanted != *placement)
+      note(fmt::format("a second direct of {}", mac.str()));
+    else
+      source->wanted = *placement;
+  }
+  if (!found)
+    note(
+        fmt::format("direct of {}: no <interface type='ethernet'> with <target managed='no'> has this MAC", mac.str()));
+}
+
 void parse_nic(const pugi::xml_node& nic, Guest& guest, std::vector<std::string>& notes) {
-  const auto note = [&](const std::string& what) {
+  const Note note = [&](const std::string& what) {
     notes.push_back(fmt::format("guest {}: metadata: {}; left out", quoted(guest.name), what));
   };
   auto mac = MacAddress::parse(nic.attribute("mac").value());
   if (!mac) return note(mac.error().message);
+  for (const auto& child : nic.children())
+    if (is_ours(child, "direct")) parse_direct(child, *mac, guest, note);
   GivenAddresses given{*mac, {}};
   for (const auto& child : nic.children()) {
     if (!is_ours(child, "address")) continue;

@@ -13,7 +13,8 @@ class xml_node;
 
 namespace vmt {
 
-// Fills guest.host_access and guest.given; what makes no sense is left out with a note.
+// Fills guest.host_access, guest.given and where its pre-made devices are to be (which it must have been told of
+// before); what makes no sense is left out with a note.
 void parse_metadata(const pugi::xml_node& metadata, Guest& guest, std::vector<std::string>& notes);
 
 }  // namespace vmt

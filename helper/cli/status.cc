@@ -15,7 +15,9 @@
 #include "helper/cli/libvirt_guests.h"
 #include "lib/algorithm.h"
 #include "lib/desire.h"
+#include "lib/premade.h"
 #include "lib/rtnl_kernel.h"
+#include "lib/text.h"
 
 namespace vmt::cli {
 namespace {
@@ -39,7 +41,8 @@ int read_arp_ignore() {
 
 std::optional<GuestIdentity> identify(const Child& link, const IfName& parent, const Question& question) {
   for (const auto& guest : question.guests) {
-    if (!contains(guest.nics, link.mac, &Nic::mac)) continue;
+    // A pre-made device in passthru mode has its parent's MAC.
+    if (!contains(guest.nics, link.mac, &Nic::mac) && !is_premade_of(link, guest)) continue;
     GuestIdentity identity{.name = guest.name, .uuid = guest.uuid, .wants_access = false, .given = {}};
     identity.wants_access = guest.host_access && question.config.host_access_on(parent);
     for (const auto& nic : attachments_of(guest, question.config).nics)
@@ -123,7 +126,42 @@ std::expected<std::vector<Parent>, Error> parents_of(Kernel& kernel, const std::
   return parents;
 }
 
-Status gather(Kernel& kernel, const Question& question, HostStatus& host) {
+// Neither libvirt nor QEMU notices when such a device goes, or is not what the guest takes it for.
+std::optional<std::string> trouble_with(const Nic& nic, const PremadeSource& source, const std::optional<Child>& link) {
+  const auto& name = source.device.str();
+  if (!link)
+    return fmt::format("its device {} is gone; {}stop the guest and start it", name,
+                       source.wanted ? "" : "make it again, ");
+  if (link->mac != nic.mac && link->mode != MacvlanMode::kPassthru)
+    return fmt::format(
+        "its device {0} has the MAC {1} and takes no frames for the guest's; run `ip link set {0} "
+        "address {2}`",
+        name, link->mac.str(), nic.mac.str());
+  if (!link->up) return fmt::format("its device {0} is down; run `ip link set {0} up`", name);
+  return std::nullopt;
+}
+
+// What the kernel knows of the devices that <target managed='no'> names.
+Status examine_premade(Kernel& kernel, std::vector<Guest>& guests, std::vector<std::string>& findings) {
+  for (auto& guest : guests) {
+    for (const auto& nic : guest.nics) {
+      const auto* source = std::get_if<PremadeSource>(&nic.source);
+      if (source == nullptr) continue;
+      const auto link = kernel.child(source->device);
+      if (!link) return fail(link.error());
+      if (!*link && kernel.index_of(source->device)) continue;  // a plain tap
+      if (const auto trouble = trouble_with(nic, *source, *link))
+        findings.push_back(fmt::format("guest {} ({}): {}", quoted(guest.name), nic.mac.str(), *trouble));
+    }
+    auto placed = with_placements(kernel, std::move(guest));
+    if (!placed) return fail(placed.error());
+    guest = std::move(*placed);
+  }
+  return {};
+}
+
+Status gather(Kernel& kernel, Question& question, HostStatus& host) {
+  if (auto status = examine_premade(kernel, question.guests, host.health); !status) return status;
   const auto children = kernel.children();
   if (!children) return fail(children.error());
   auto parents = parents_of(kernel, *children, question);

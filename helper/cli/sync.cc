@@ -4,11 +4,13 @@
 
 #include <algorithm>
 #include <boost/program_options/value_semantic.hpp>
+#include <memory>
 #include <set>
 
 #include "helper/cli/change.h"
 #include "helper/cli/libvirt_guests.h"
 #include "helper/cli/plan_json.h"
+#include "lib/algorithm.h"
 #include "lib/devices.h"
 #include "lib/rtnl_kernel.h"
 #include "lib/tap_holders.h"
@@ -22,7 +24,8 @@ constexpr std::string_view kAboutPlan =
 
 constexpr std::string_view kAboutSync =
     R"(Compares what virt-macvtap has made with the guests that libvirt runs now; makes what is missing and takes away what
-nobody needs. What `host up` has made stays. Without an answer from libvirt it changes nothing.
+nobody needs, the devices of guests that no longer run among it. What `host up` has made stays. Without an answer from
+libvirt it changes nothing.
 )";
 
 constexpr std::string_view kAboutClean =
@@ -31,16 +34,30 @@ network but lose touch with the host; `sync` gives it back. A macvtap that a pro
 )";
 
 struct Input {
+  std::vector<unsigned> devices;  // ifindices of ours, before libvirt was asked
   std::vector<Guest> guests;
   Config config;
 };
 
-// Everything that comes from outside the kernel, asked for before the lock is taken.
+std::expected<std::vector<unsigned>, Error> read_devices() {
+  auto kernel = RtnlKernel::open();
+  if (!kernel) return fail(kernel.error());
+  const auto children = kernel->children();
+  if (!children) return fail(children.error());
+  std::vector<unsigned> devices;
+  for (const auto& child : *children)
+    if (child.ours) devices.push_back(child.index);
+  return devices;
+}
+
+// What is asked for before the lock is taken.
 std::expected<Input, Error> read_input(const Arguments& arguments) {
+  auto devices = read_devices();
+  if (!devices) return fail(devices.error());
   auto running = running_guests(arguments.options["connect"].as<std::string>());
   if (!running) return fail(running.error());
   warn(running->notes);
-  Input input{.guests = std::move(running->guests), .config = {}};
+  Input input{.devices = std::move(*devices), .guests = std::move(running->guests), .config = {}};
   // Not the defaults: a typo would take away what the rest of the file gives to running guests.
   auto config = config_of(arguments);
   if (!config) return fail(config.error());
@@ -48,11 +65,36 @@ std::expected<Input, Error> read_input(const Arguments& arguments) {
   return input;
 }
 
+// One look through /proc serves a whole plan.
+std::expected<FindHolder, Error> scan_holders() {
+  auto holders = TapHolders::scan();
+  if (!holders) return fail(holders.error());
+  const auto shared = std::make_shared<TapHolders>(std::move(*holders));
+  return [shared](const Child& device) -> std::optional<std::string> {
+    const auto found = shared->of(device);
+    return found.empty() ? std::nullopt : std::optional(describe(found.front()));
+  };
+}
+
+PlanResult plan_stale(Kernel& kernel, const Input& input) {
+  if (input.devices.empty()) return Planned{};
+  const auto find_holder = scan_holders();
+  if (!find_holder) return fail(find_holder.error());
+  return plan_stale_devices(kernel, input.guests, input.devices, *find_holder);
+}
+
+bool goes(const Child& child, const Planned& stale) {
+  return std::ranges::any_of(stale.changes, [&](const Change& change) {
+    const auto* deletion = std::get_if<DeleteDevices>(&change);
+    return deletion != nullptr && contains(deletion->devices, child.index, &DeleteDevices::Device::index);
+  });
+}
+
 // A guest may have started after libvirt was asked and before we had the lock; its hook has made what it
 // needs, and a plan that does not know it would take that away again.
-Status check_nobody_started(Kernel& kernel, std::span<const Guest> guests) {
+Status check_nobody_started(Kernel& kernel, const Input& input, const Planned& stale) {
   std::set<MacAddress> known;
-  for (const auto& guest : guests)
+  for (const auto& guest : input.guests)
     for (const auto& nic : guest.nics) known.insert(nic.mac);
   const auto owned = kernel.owned(Scope{});
   if (!owned) return fail(owned.error());
@@ -60,7 +102,7 @@ Status check_nobody_started(Kernel& kernel, std::span<const Guest> guests) {
   if (!children) return fail(children.error());
   for (const auto& child : *children) {
     const bool pinned = std::ranges::any_of(owned->neighbours, [&](const auto& n) { return n.mac == child.mac; });
-    if (child.macvtap && pinned && !known.contains(child.mac))
+    if (child.macvtap && pinned && !known.contains(child.mac) && !goes(child, stale))
       return fail(Error{ErrorKind::kFailed,
                         fmt::format("the guest with {} on {} is not in libvirt's answer; nothing was changed "
                                     "(it may just have started: try again)",
@@ -70,20 +112,22 @@ Status check_nobody_started(Kernel& kernel, std::span<const Guest> guests) {
 }
 
 PlanResult plan_for(Kernel& kernel, const Input& input) {
-  if (auto status = check_nobody_started(kernel, input.guests); !status) return fail(status.error());
-  return plan_sync(kernel, input.guests, input.config);
+  const auto stale = plan_stale(kernel, input);
+  if (!stale) return fail(stale.error());
+  if (auto status = check_nobody_started(kernel, input, *stale); !status) return fail(status.error());
+  auto planned = plan_sync(kernel, input.guests, input.config);
+  if (!planned) return planned;
+  std::ranges::copy(stale->changes, std::back_inserter(planned->changes));
+  std::ranges::copy(stale->notes, std::back_inserter(planned->notes));
+  return planned;
 }
 
 PlanResult plan_clean_all(Kernel& kernel) {
   auto planned = plan_clean(kernel);
   if (!planned) return planned;
-  const auto holders = TapHolders::scan();
-  if (!holders) return fail(holders.error());
-  const auto find_holder = [&](const Child& device) -> std::optional<std::string> {
-    const auto found = holders->of(device);
-    return found.empty() ? std::nullopt : std::optional(describe(found.front()));
-  };
-  auto devices = plan_clean_devices(kernel, find_holder);
+  const auto find_holder = scan_holders();
+  if (!find_holder) return fail(find_holder.error());
+  auto devices = plan_clean_devices(kernel, *find_holder);
   if (!devices) return devices;
   std::ranges::move(devices->changes, std::back_inserter(planned->changes));
   std::ranges::move(devices->notes, std::back_inserter(planned->notes));

@@ -33,6 +33,8 @@ fi
 . "$here/guest_scenarios.sh"
 # shellcheck source=tests/e2e/life_scenarios.sh
 . "$here/life_scenarios.sh"
+# shellcheck source=tests/e2e/premade_scenarios.sh
+. "$here/premade_scenarios.sh"
 
 lab() { "$here/../../scripts/lab" "$@" 3>&-; }    # its daemons must not hold our stdout
 
@@ -116,7 +118,7 @@ XML
 }
 
 scenarios=("$@")
-if [[ $# == 0 ]]; then scenarios=("${guest_scenarios[@]}" "${life_scenarios[@]}"); fi
+if [[ $# == 0 ]]; then scenarios=("${guest_scenarios[@]}" "${life_scenarios[@]}" "${premade_scenarios[@]}"); fi
 scenario='setting up'
 set_up
 state_before=$(network_state)

@@ -227,39 +227,12 @@ TEST_F(DevicePlanTest, CleaningTakesAllThatIsOursButWhatSomebodyHolds) {
   EXPECT_THAT(run(plan_clean_devices(kernel_, holder)), IsEmpty());
 }
 
-TEST_F(DevicePlanTest, AGuestsDeviceComesWithItAndGoesWithIt) {
-  const Guest web = guest(kWebUuid, "tap-web", on_eth0());
-  EXPECT_THAT(run(plan_devices_for(kernel_, web)),
-              ElementsAre("create macvtap tap-web on eth0 in mode bridge with 52:54:00:12:34:56"));
-  EXPECT_EQ((*kernel_.child(name("tap-web")))->use, DeviceUse(ForGuest{kWebUuid}));
-  EXPECT_THAT(run(plan_devices_for(kernel_, web)), IsEmpty());
-  EXPECT_THAT(run(plan_devices_gone(kernel_, guest(kDbUuid, "tap-web", {}))), IsEmpty());
-  EXPECT_THAT(run(plan_devices_gone(kernel_, web)), ElementsAre("delete tap-web"));
-  EXPECT_THAT(run(plan_devices_gone(kernel_, web)), IsEmpty());
-}
-
-TEST_F(DevicePlanTest, ALostReleasesDeviceIsReplacedWhenItIsToBeAnother) {
-  run(plan_devices_for(kernel_, guest(kWebUuid, "tap-web", on_eth0())));
-  EXPECT_THAT(run(plan_devices_for(kernel_, guest(kWebUuid, "tap-web", on_eth0(MacvlanMode::kVepa)))),
-              ElementsAre("delete tap-web", "create macvtap tap-web on eth0 in mode vepa with 52:54:00:12:34:56"));
-}
-
 TEST_F(DevicePlanTest, AnUnfinishedDeviceIsInNobodysWay) {
   kernel_.add_unfinished(eth0_, "tap-web", "52:54:00:00:00:04");
   EXPECT_THAT(run(plan_devices_for(kernel_, guest(kWebUuid, "tap-web", on_eth0()))), SizeIs(2));
   kernel_.add_unfinished(eth0_, "a", "52:54:00:00:00:04");
   EXPECT_THAT(run(create({spec("a", "52:54:00:00:00:01")})), SizeIs(1));
   EXPECT_EQ((*kernel_.child(name("a")))->mac, mac("52:54:00:00:00:01"));
-}
-
-TEST_F(DevicePlanTest, AnotherGuestsDeviceIsAnErrorAndAForeignOneIsTakenAsItIs) {
-  run(plan_devices_for(kernel_, guest(kDbUuid, "tap-web", on_eth0())));
-  EXPECT_THAT(refusal(plan_devices_for(kernel_, guest(kWebUuid, "tap-web", on_eth0()))),
-              HasSubstr("in use: virt-macvtap: guest 66666666-"));
-  kernel_.add_child(eth0_, "theirs", "52:54:00:00:00:03", MacvlanMode::kBridge);
-  EXPECT_THAT(run(plan_devices_for(kernel_, guest(kWebUuid, "theirs", on_eth0()))), IsEmpty());
-  EXPECT_THAT(notes_, ElementsAre(HasSubstr("taken as it is")));
-  EXPECT_THAT(run(plan_devices_for(kernel_, guest(kWebUuid, "nobodys", std::nullopt))), IsEmpty());
 }
 
 TEST_F(DevicePlanTest, StaleIsWhoseGuestDoesNotRunOrNobodys) {
@@ -270,7 +243,16 @@ TEST_F(DevicePlanTest, StaleIsWhoseGuestDoesNotRunOrNobodys) {
   run(plan_devices_for(kernel_, db));
   kernel_.add_unfinished(eth0_, "half", "52:54:00:00:00:04");
   kernel_.add_child(eth0_, "theirs", "52:54:00:00:00:03", MacvlanMode::kBridge);
-  EXPECT_THAT(run(plan_stale_devices(kernel_, std::vector{db})), ElementsAre("delete tap-web half"));
+  std::vector<unsigned> before;
+  const auto children = kernel_.children();
+  for (const auto& child : *children) before.push_back(child.index);
+  const auto holds_web = [](const Child& device) {
+    return device.name.str() == "tap-web" ? std::optional<std::string>("PID 7, 'qemu'") : std::nullopt;
+  };
+  EXPECT_THAT(run(plan_stale_devices(kernel_, std::vector{db}, before, holds_web)), ElementsAre("delete half"));
+  EXPECT_THAT(notes_, ElementsAre(HasSubstr("tap-web stays: PID 7, 'qemu' holds it")));
+  const auto nobody = [](const Child&) { return std::nullopt; };
+  EXPECT_THAT(run(plan_stale_devices(kernel_, std::vector{db}, before, nobody)), ElementsAre("delete tap-web"));
   EXPECT_TRUE(exists("tap-db"));
   EXPECT_TRUE(exists("a"));
 }

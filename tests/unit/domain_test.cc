@@ -109,6 +109,16 @@ TEST(DomainFixtureTest, APremadeDeviceIsKnownByItsName) {
   EXPECT_EQ(std::get<PremadeSource>(guest.nics[0].source).device.str(), "guest0");
 }
 
+TEST(DomainFixtureTest, WhereAPremadeDeviceIsToBeIsKnownInEveryOperation) {
+  for (const char* operation : {"prepare", "start", "started", "reconnect", "stopped", "release", "restore"}) {
+    const auto guest = parse_fixture(std::string("placed/") + operation + ".xml").guest;
+    ASSERT_EQ(guest.nics.size(), 1U) << operation;
+    EXPECT_EQ(std::get<PremadeSource>(guest.nics[0].source).device.str(), "guest6");
+    EXPECT_EQ(guest.nics[0].queues, 2U);
+    EXPECT_EQ(placement_of(guest.nics[0]), (Placement{*IfName::parse("eth0"), MacvlanMode::kBridge})) << operation;
+  }
+}
+
 TEST(DomainFixtureTest, OtherInterfacesAreNotOurs) {
   EXPECT_THAT(parse_fixture("others/start.xml").guest.nics, IsEmpty());
 }
@@ -171,6 +181,72 @@ TEST(DomainMetadataTest, WhatMakesNoSenseIsLeftOutWithANoteAndTheRestCounts) {
   EXPECT_THAT(parsed->notes, ElementsAre(HasSubstr("'perhaps'"), HasSubstr("'nonsense'"), HasSubstr("'192.0.2.300'"),
                                          HasSubstr("no direct interface has the MAC 52:54:00:99:99:99")));
   EXPECT_THAT(texts(parsed->guest.given.at(0).addresses), ElementsAre("192.0.2.61"));
+}
+
+// A guest with one pre-made and one direct NIC, and the inside of our <nic> for the former.
+std::expected<ParsedDomain, Error> with_direct(const std::string& direct, const char* nic_mac = "52:54:00:12:34:56") {
+  return parse_domain(domain(
+      "<metadata><v:host-access xmlns:v='urn:virt-macvtap:host-access:1'><v:nic mac='" + std::string(nic_mac) + "'>" +
+      direct +
+      "<v:address>192.0.2.61</v:address></v:nic></v:host-access></metadata><devices>"
+      "<interface type='ethernet'><mac address='52:54:00:12:34:56'/><target dev='web0' managed='no'/></interface>"
+      "<interface type='direct'><mac address='52:54:00:12:34:57'/><source dev='eth0' mode='bridge'/></interface>"
+      "</devices>"));
+}
+
+TEST(DomainMetadataTest, DirectSaysWhereAPremadeDeviceIsToBe) {
+  const struct {
+    const char* direct;
+    const char* parent;
+    MacvlanMode mode;
+  } kRows[] = {{"<v:direct dev='eth0'/>", "eth0", MacvlanMode::kBridge},
+               {"<v:direct dev='eth1' mode='bridge'/>", "eth1", MacvlanMode::kBridge},
+               {"<v:direct dev='eth0' mode='vepa'/>", "eth0", MacvlanMode::kVepa},
+               {"<v:direct dev='eth0' mode='private'/>", "eth0", MacvlanMode::kPrivate},
+               {"<v:direct dev='eth0' mode='passthru'/>", "eth0", MacvlanMode::kPassthru},
+               {"<v:direct dev='eth0' mode='passthrough'/>", "eth0", MacvlanMode::kPassthru},
+               {"<w:direct xmlns:w='urn:virt-macvtap:host-access:1' dev='eth0'/>", "eth0", MacvlanMode::kBridge}};
+  for (const auto& row : kRows) {
+    const auto parsed = with_direct(row.direct);
+    ASSERT_TRUE(parsed);
+    EXPECT_THAT(parsed->notes, IsEmpty()) << row.direct;
+    const auto& source = std::get<PremadeSource>(parsed->guest.nics.at(0).source);
+    ASSERT_TRUE(source.wanted) << row.direct;
+    EXPECT_EQ(source.wanted->parent.str(), row.parent);
+    EXPECT_EQ(source.wanted->mode, row.mode) << row.direct;
+    EXPECT_THAT(texts(parsed->guest.given.at(0).addresses), ElementsAre("192.0.2.61"));
+  }
+}
+
+TEST(DomainMetadataTest, ABadDirectIsLeftOutWithANoteAndTheAddressesCount) {
+  const struct {
+    const char* direct;
+    const char* nic_mac;
+    const char* why;
+  } kRows[] = {{"<v:direct/>", "52:54:00:12:34:56", "direct of 52:54:00:12:34:56: interface name ''"},
+               {"<v:direct dev='../eth0'/>", "52:54:00:12:34:56", "interface name '../eth0'"},
+               {"<v:direct dev='eth0123456789abc'/>", "52:54:00:12:34:56", "interface name 'eth0123456789abc'"},
+               {"<v:direct dev='eth0' mode='magic'/>", "52:54:00:12:34:56", "mode 'magic'"},
+               {"<v:direct dev='eth0' mode='source'/>", "52:54:00:12:34:56", "mode 'source'"},
+               {"<v:direct dev='eth0'/>", "52:54:00:12:34:57", "direct of 52:54:00:12:34:57: no <interface type='eth"}};
+  for (const auto& row : kRows) {
+    const auto parsed = with_direct(row.direct, row.nic_mac);
+    ASSERT_TRUE(parsed);
+    EXPECT_THAT(parsed->notes, ElementsAre(HasSubstr(row.why))) << row.direct;
+    EXPECT_FALSE(std::get<PremadeSource>(parsed->guest.nics.at(0).source).wanted) << row.direct;
+    EXPECT_THAT(texts(parsed->guest.given.at(0).addresses), ElementsAre("192.0.2.61"));
+  }
+}
+
+TEST(DomainMetadataTest, TheFirstDirectCountsAndSomebodyElsesDoesNot) {
+  auto parsed = with_direct("<v:direct dev='eth0'/><v:direct dev='eth1'/>");
+  ASSERT_TRUE(parsed);
+  EXPECT_THAT(parsed->notes, ElementsAre(HasSubstr("a second direct of 52:54:00:12:34:56")));
+  EXPECT_EQ(placement_of(parsed->guest.nics.at(0))->parent.str(), "eth0");
+  parsed = with_direct("<direct dev='eth0'/><o:direct xmlns:o='urn:other' dev='eth0'/>");
+  ASSERT_TRUE(parsed);
+  EXPECT_THAT(parsed->notes, IsEmpty());
+  EXPECT_FALSE(placement_of(parsed->guest.nics.at(0)));
 }
 
 TEST(DomainTest, WhatIsNoDomainIsAnError) {

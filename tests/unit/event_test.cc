@@ -10,7 +10,7 @@ TEST(HookEventTest, EveryOperationOfLibvirtHasItsAction) {
   const struct {
     const char* operation;
     HookAction action;
-  } kRows[] = {{"prepare", HookAction::kMakeWay},  {"start", HookAction::kStart},     {"started", HookAction::kNothing},
+  } kRows[] = {{"prepare", HookAction::kPrepare},  {"start", HookAction::kStart},     {"started", HookAction::kNothing},
                {"stopped", HookAction::kNothing},  {"release", HookAction::kStop},    {"reconnect", HookAction::kStart},
                {"migrate", HookAction::kNothing},  {"restore", HookAction::kNothing}, {"attach", HookAction::kNothing},
                {"", HookAction::kNothing},         {"START", HookAction::kNothing},   {"start ", HookAction::kNothing},
