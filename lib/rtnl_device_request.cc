@@ -109,6 +109,10 @@ NlMsg new_nsid(int netns) {
       .take();
 }
 
+NlMsg nsid(int nsid) {
+  return Writer(RTM_GETNSID, 0, rtgenmsg{}).u32(NETNSA_NSID, static_cast<std::uint32_t>(nsid)).take();
+}
+
 NlMsg nsids() {
   return Writer(RTM_GETNSID, NLM_F_DUMP, rtgenmsg{}).take();
 }

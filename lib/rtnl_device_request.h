@@ -27,6 +27,7 @@ NlMsg delete_group(std::uint32_t group);
 // Gives the namespace a number in the caller's, by which links_of_kind_in() finds it. It goes with the namespace.
 NlMsg new_nsid(int netns);
 NlMsg nsids();
+NlMsg nsid(int nsid);  // is there one with this number?
 NlMsg nsid_of(int netns);  // that of one namespace; the answer is -1 when it has none
 NlMsg links_of_kind_in(int nsid, const char* kind);
 

@@ -14,6 +14,7 @@
 #include <array>
 #include <chrono>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "lib/rtnl_device.h"
 #include "lib/tap_holders.h"
@@ -307,6 +308,29 @@ TEST_F(SelfRemovingTest, CleanLeavesItToItsHolder) {
   ASSERT_TRUE(device) << device.error().message;
   EXPECT_THAT(output_of(kCli + "clean"), HasSubstr("nothing to do"));
   EXPECT_EQ(elsewhere().size(), 1U);
+}
+
+// Linux 6.18's own list of namespaces ends with the first full buffer.
+TEST_F(SelfRemovingTest, HundredsAreAllFoundEvenWithAGapAmongThem) {
+  std::vector<SelfRemoving> devices;
+  for (int i = 0; i < 600; ++i) {
+    auto device = create(spec(std::nullopt));
+    ASSERT_TRUE(device) << device.error().message;
+    devices.push_back(std::move(*device));
+  }
+  std::set<std::string> names;
+  const auto found = [&] {
+    names.clear();
+    const auto children = children_elsewhere(*socket_);
+    for (const auto& child : *children)
+      if (child.ours) names.insert(child.name.str());
+    return names.size();
+  };
+  EXPECT_EQ(found(), 600U);
+  devices.erase(devices.begin() + 100, devices.begin() + 400);
+  for (int tries = 0; tries < 500 && found() != 300; ++tries) usleep(10'000);
+  EXPECT_EQ(names.size(), 300U);
+  for (const auto& device : devices) EXPECT_TRUE(names.contains(device.name.str())) << device.name.str();
 }
 
 }  // namespace
