@@ -9,7 +9,6 @@
 #include "lib/algorithm.h"
 #include "lib/device_hint.h"
 #include "lib/rtnl_device_request.h"
-#include "lib/rtnl_monitor.h"
 #include "lib/sysctl.h"
 #include "lib/tap_node.h"
 
@@ -24,15 +23,15 @@ Status with_hint(Status status, const std::function<std::string()>& hint) {
 }
 
 // A MAC is free again when its device has gone down; the parent tells of a device that leaves it.
-Status finish_when_mac_is_free(RtnlSocket& inside, const NlMsg& message, std::string_view operation) {
+Status finish_when_mac_is_free(RtnlSocket& inside, RtnlMonitor& changes, const NlMsg& message,
+                               std::string_view operation) {
   auto status = inside.request(message, operation);
   if (status || status.error().kind != ErrorKind::kInUse) return status;
-  auto monitor = RtnlMonitor::open();
-  if (!monitor) return fail(monitor.error());
+  if (auto listening = changes.listen(); !listening) return listening;
   const auto deadline = std::chrono::steady_clock::now() + kMacPatience;
   // Once more before the wait: it may have become free before the monitor listened.
   while (!(status = inside.request(message, operation)) && status.error().kind == ErrorKind::kInUse)
-    if (!monitor->wait_for_link_event(deadline)) return status;
+    if (!changes.wait_for_link_event(deadline)) return status;
   return status;
 }
 
@@ -50,7 +49,9 @@ Status create_once(RtnlSocket& socket, const DeviceSpec& spec, const DeviceUse& 
     // The node before the alias: what has an alias has been complete once.
     if (spec.macvtap)
       if (auto status = prepare_tap_node(spec.name, index, spec.owner); !status) return status;
-    return finish_device(socket, socket, spec, index, use);
+    auto changes = RtnlMonitor::open();
+    if (!changes) return fail(changes.error());
+    return finish_device(socket, socket, *changes, spec, index, use);
   };
   auto status = complete();
   if (!status) remove(socket, index);
@@ -119,10 +120,10 @@ Status create_device(RtnlSocket& socket, const DeviceSpec& spec, unsigned index,
                    [&] { return why_not_created(socket, spec); });
 }
 
-Status finish_device(RtnlSocket& socket, RtnlSocket& inside, const DeviceSpec& spec, unsigned index,
-                     const DeviceUse& use) {
+Status finish_device(RtnlSocket& socket, RtnlSocket& inside, RtnlMonitor& changes, const DeviceSpec& spec,
+                     unsigned index, const DeviceUse& use) {
   const auto message = request::finish_device(index, alias_of(use), spec.up);
-  return with_hint(finish_when_mac_is_free(inside, message, fmt::format("set up {}", spec.name.str())),
+  return with_hint(finish_when_mac_is_free(inside, changes, message, fmt::format("set up {}", spec.name.str())),
                    [&] { return why_not_up(socket, spec); });
 }
 

@@ -11,6 +11,7 @@
 
 #include "lib/kernel.h"
 #include "lib/rtnl_decode.h"
+#include "lib/rtnl_monitor.h"
 #include "lib/rtnl_socket.h"
 
 namespace vmt {
@@ -36,10 +37,10 @@ Status create_standing(RtnlSocket& socket, const DeviceSpec& spec, const DeviceU
 // Creates the device, down, in the namespace `netns` (-1: the caller's). The error says why, where the kernel's
 // words do not: a port of a bridge, a parent in passthru mode, ...
 Status create_device(RtnlSocket& socket, const DeviceSpec& spec, unsigned index, int netns);
-// `inside` is a socket of the namespace that the device is in, `socket` one of the parent's. While another device on
-// the parent is up with the MAC it waits for changes of the parent, kMacPatience at most.
-Status finish_device(RtnlSocket& socket, RtnlSocket& inside, const DeviceSpec& spec, unsigned index,
-                     const DeviceUse& use);
+// `inside` is a socket of the namespace that the device is in; `socket` and `changes` are of the parent's. While
+// another device on the parent is up with the MAC it waits for changes of the parent, kMacPatience at most.
+Status finish_device(RtnlSocket& socket, RtnlSocket& inside, RtnlMonitor& changes, const DeviceSpec& spec,
+                     unsigned index, const DeviceUse& use);
 
 Status change_device(RtnlSocket& socket, const ChangeDevice& change);
 // By regrouping them, at no cost, and deleting the group: in chunks, as the kernel's lock is held meanwhile.

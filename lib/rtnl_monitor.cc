@@ -13,12 +13,17 @@ namespace vmt {
 
 std::expected<RtnlMonitor, Error> RtnlMonitor::open() {
   Fd socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE));
+  if (!socket) return fail(errno_error(errno, "open a socket for changes of links"));
+  return RtnlMonitor(std::move(socket));
+}
+
+Status RtnlMonitor::listen() {
   sockaddr_nl address{};
   address.nl_family = AF_NETLINK;
   address.nl_groups = RTMGRP_LINK;
-  if (!socket || bind(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) < 0)
+  if (bind(socket_.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) < 0)
     return fail(errno_error(errno, "listen for changes of links"));
-  return RtnlMonitor(std::move(socket));
+  return {};
 }
 
 bool RtnlMonitor::wait_for_link_event(std::chrono::steady_clock::time_point deadline) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// Waiting for a change of a link in the caller's network namespace.
+// Waiting for a change of a link in a network namespace.
 #pragma once
 
 #include <chrono>
@@ -12,10 +12,11 @@ namespace vmt {
 
 class RtnlMonitor {
  public:
-  // Listens from here on.
+  // Of the namespace that the caller is in now. Deaf until listen(), so that it costs next to nothing.
   static std::expected<RtnlMonitor, Error> open();
+  Status listen();
 
-  // True when any link has changed since the last call; false at the deadline.
+  // True when any link has changed since listen() or the last call; false at the deadline.
   bool wait_for_link_event(std::chrono::steady_clock::time_point deadline);
 
  private:

@@ -12,13 +12,13 @@ namespace vmt {
 namespace {
 
 // The caller is inside.
-Status complete(RtnlSocket& outside, const NewNetns& netns, const DeviceSpec& spec, uid_t user,
+Status complete(RtnlSocket& outside, RtnlMonitor& changes, const NewNetns& netns, const DeviceSpec& spec, uid_t user,
                 const TapOptions& options, SelfRemoving& device) {
   if (auto status = disable_ipv6_by_default(); !status) return status;
   if (auto status = create_device(outside, spec, device.index, netns.fd()); !status) return status;
   auto socket = RtnlSocket::open();
   if (!socket) return fail(socket.error());
-  if (auto status = finish_device(outside, *socket, spec, device.index, ForUser{user}); !status) return status;
+  if (auto status = finish_device(outside, *socket, changes, spec, device.index, ForUser{user}); !status) return status;
   auto queues = open_queues(spec.name, device.index, options);
   if (!queues) return fail(queues.error());
   device.queues = std::move(*queues);
@@ -29,9 +29,12 @@ Status complete(RtnlSocket& outside, const NewNetns& netns, const DeviceSpec& sp
 std::expected<SelfRemoving, Error> create_once(RtnlSocket& socket, const DeviceSpec& spec, uid_t user,
                                                const TapOptions& options, const WhileInside& inside) {
   SelfRemoving device{.name = spec.name, .index = unique_index(), .mac = spec.mac, .queues = {}};
+  auto changes = RtnlMonitor::open();  // before: the parent's are heard out here only
+  if (!changes) return fail(changes.error());
   auto netns = NewNetns::enter();
   if (!netns) return fail(netns.error());
-  if (auto status = complete(socket, *netns, spec, user, options, device); !status) return fail(status.error());
+  if (auto status = complete(socket, *changes, *netns, spec, user, options, device); !status)
+    return fail(status.error());
   if (inside)
     if (auto status = inside(device); !status) return fail(status.error());
   if (auto status = netns->leave(); !status) return fail(status.error());
