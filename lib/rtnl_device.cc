@@ -107,9 +107,11 @@ std::expected<std::vector<Child>, Error> children_elsewhere(RtnlSocket& socket) 
   for (const int nsid : *nsids)
     for (const char* kind : {"macvtap", "macvlan"}) {
       const auto links = read_links(socket, kind, nsid);
+      if (!links && links.error().kind == ErrorKind::kPermission) return fail(links.error());
       if (!links) continue;  // it died since
+      // One whose parent is beside it is no child of a link here. The kernel may have numbered this namespace, too.
       for (const auto& link : *links)
-        if (auto child = child_of(link, nsid)) children.push_back(std::move(*child));
+        if (auto child = child_of(link, nsid); child && link.lower_nsid) children.push_back(std::move(*child));
     }
   return children;
 }

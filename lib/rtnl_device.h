@@ -26,8 +26,9 @@ std::expected<std::vector<LinkAnswer>, Error> read_links(RtnlSocket& socket, con
 std::expected<std::vector<int>, Error> read_nsids(RtnlSocket& socket);
 // nullopt: not a macvlan or macvtap.
 std::optional<Child> child_of(const LinkAnswer& link, std::optional<int> nsid = std::nullopt);
-// Macvtaps and macvlans in all namespaces that the caller's has a number for, the caller's own left out. One that
-// dies meanwhile is left out, too.
+// Macvtaps and macvlans in other namespaces that the caller's has a number for, those left out that have their parent
+// there as well. One that dies meanwhile is left out, too. `socket` must have been opened with CAP_NET_ADMIN: for
+// looking into a namespace the kernel asks what its opener could do, not only what its user can.
 std::expected<std::vector<Child>, Error> children_elsewhere(RtnlSocket& socket);
 
 // In the caller's namespace, complete or not at all; see CreateDevice. One that is there already and is ours and

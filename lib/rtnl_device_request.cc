@@ -33,7 +33,10 @@ Writer set_flags(unsigned index, unsigned change, unsigned flags, int type = RTM
 }  // namespace
 
 NlMsg new_device(const DeviceSpec& spec, unsigned index, int netns) {
-  Writer writer(RTM_NEWLINK, kCreate, link_header(index));
+  ifinfomsg header = link_header(index);
+  // Set while it goes up or later, a passthru device's would stay with the parent for ever (kernel_facts_test).
+  header.ifi_flags = header.ifi_change = IFF_ALLMULTI;
+  Writer writer(RTM_NEWLINK, kCreate, header);
   writer.text(IFLA_IFNAME, spec.name.str()).u32(IFLA_LINK, spec.parent).u32(IFLA_GROUP, kDeviceGroup);
   if (netns >= 0) writer.u32(IFLA_NET_NS_FD, static_cast<std::uint32_t>(netns));
   if (spec.mac) writer.mac(IFLA_ADDRESS, *spec.mac);

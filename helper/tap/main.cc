@@ -121,10 +121,13 @@ struct Made {
 };
 
 // Phase 4.
-std::expected<Made, Error> create(RtnlSocket& socket, const Request& request, const ParentLink& parent,
-                                  const Allowed& allowed, bool vnet_header) {
+std::expected<Made, Error> create(const Request& request, const ParentLink& parent, const Allowed& allowed,
+                                  bool vnet_header) {
   if (auto status = raise(kCapabilities); !status) return fail(status.error());
-  const auto place = allowed.max ? Quota::take(socket, getuid(), *allowed.max) : Quota{};
+  // One more: to the kernel a socket is as privileged as whoever opened it.
+  auto socket = RtnlSocket::open();
+  if (!socket) return fail(socket.error());
+  const auto place = allowed.max ? Quota::take(*socket, getuid(), *allowed.max) : Quota{};
   if (!place) return fail(place.error());
   const DeviceSpec spec{.name = parent.name,
                         .parent = parent.index,
@@ -143,7 +146,7 @@ std::expected<Made, Error> create(RtnlSocket& socket, const Request& request, co
     frames = std::move(*opened);
     return {};
   };
-  auto device = create_self_removing(socket, spec, getuid(), {.queues = 1, .vnet_header = vnet_header}, listen);
+  auto device = create_self_removing(*socket, spec, getuid(), {.queues = 1, .vnet_header = vnet_header}, listen);
   if (!device) return fail(device.error());
   return Made{std::move(*device), std::move(frames)};
 }
@@ -173,10 +176,11 @@ Status serve(const Arguments& arguments) {
   if (!parent) return fail(parent.error());
   const auto allowed = authorise(request, parent->name);
   if (!allowed) return fail(allowed.error());
-  for (const auto& note : parent->notes) say(note);
-  const auto made = create(*socket, request, *parent, *allowed, arguments.vnet_header);
+  const auto made = create(request, *parent, *allowed, arguments.vnet_header);
   if (!made) return fail(made.error());
-  return hand_over(*peer, *made);
+  if (auto status = hand_over(*peer, *made); !status) return status;
+  for (const auto& note : parent->notes) say(note);
+  return {};
 }
 
 int run(std::span<const char* const> words) {
