@@ -78,7 +78,20 @@ std::expected<std::vector<LinkAnswer>, Error> read_links(RtnlSocket& socket, con
 }
 
 std::expected<std::vector<int>, Error> read_nsids(RtnlSocket& socket) {
-  return socket.collect(request::nsids(), "list network namespaces", decode_nsid);
+  auto nsids = socket.collect(request::nsids(), "list network namespaces", decode_nsid);
+  // Linux 6.18 ends this list with its first message, after 134 numbers (TapHelperTest.TwoHundred...). The rest is
+  // asked for one by one: the lowest free number is given first, so gaps are short.
+  constexpr std::size_t kSurelyWhole = 128;
+  constexpr int kLongestGap = 1024;
+  if (!nsids || nsids->size() < kSurelyWhole) return nsids;
+  int number = std::ranges::max(*nsids);
+  for (int misses = 0; misses < kLongestGap; ++misses) {
+    const auto found = socket.collect(request::nsid(++number), "look up a network namespace", decode_nsid);
+    if (!found || found->empty()) continue;
+    nsids->push_back(number);
+    misses = -1;
+  }
+  return nsids;
 }
 
 std::optional<Child> child_of(const LinkAnswer& link, std::optional<int> nsid) {

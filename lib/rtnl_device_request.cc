@@ -112,6 +112,10 @@ NlMsg nsids() {
   return Writer(RTM_GETNSID, NLM_F_DUMP, rtgenmsg{}).take();
 }
 
+NlMsg nsid(int nsid) {
+  return Writer(RTM_GETNSID, 0, rtgenmsg{}).u32(NETNSA_NSID, static_cast<std::uint32_t>(nsid)).take();
+}
+
 NlMsg links_of_kind_in(int nsid, const char* kind) {
   return Writer(RTM_GETLINK, NLM_F_DUMP, link_header(0))
       .u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS)

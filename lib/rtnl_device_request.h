@@ -25,6 +25,7 @@ NlMsg delete_group(std::uint32_t group);
 // Gives the namespace a number in the caller's, by which link_kinds_in() finds it. It goes with the namespace.
 NlMsg new_nsid(int netns);
 NlMsg nsids();
+NlMsg nsid(int nsid);  // is there one of this number?
 NlMsg links_of_kind_in(int nsid, const char* kind);
 
 }  // namespace vmt::request
