@@ -5,7 +5,6 @@
 #include <sys/random.h>
 
 #include <array>
-#include <charconv>
 #include <cstring>
 
 #include "lib/hash.h"
@@ -15,7 +14,8 @@ namespace {
 
 constexpr std::string_view kStandingAlias = "virt-macvtap: standing";
 constexpr std::string_view kGuestAlias = "virt-macvtap: guest ";
-constexpr std::string_view kUserAlias = "virt-macvtap: user ";
+constexpr std::string_view kUniquePrefix = "vmt";
+constexpr std::string_view kLetters = "abcdefghijklmnopqrstuvwxyz234567";  // RFC 4648, 5 bits each
 
 // getrandom() of up to 256 bytes neither fails nor returns less, once the system has been seeded.
 template <typename T>
@@ -29,22 +29,14 @@ T random_value() {
 
 std::string alias_of(const DeviceUse& use) {
   if (const auto* guest = std::get_if<ForGuest>(&use)) return fmt::format("{}{}", kGuestAlias, guest->guest.str());
-  if (const auto* user = std::get_if<ForUser>(&use)) return fmt::format("{}{}", kUserAlias, user->user);
   return std::string(kStandingAlias);
 }
 
 std::optional<DeviceUse> use_of_alias(std::string_view alias) {
   if (alias == kStandingAlias) return Standing{};
-  if (alias.starts_with(kGuestAlias)) {
-    auto guest = Uuid::parse(alias.substr(kGuestAlias.size()));
-    return guest ? std::optional<DeviceUse>(ForGuest{std::move(*guest)}) : std::nullopt;
-  }
-  if (!alias.starts_with(kUserAlias)) return std::nullopt;
-  const std::string_view digits = alias.substr(kUserAlias.size());
-  uid_t user = 0;
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), user);
-  if (error != std::errc{} || end != digits.data() + digits.size()) return std::nullopt;
-  return ForUser{user};
+  if (!alias.starts_with(kGuestAlias)) return std::nullopt;
+  auto guest = Uuid::parse(alias.substr(kGuestAlias.size()));
+  return guest ? std::optional<DeviceUse>(ForGuest{std::move(*guest)}) : std::nullopt;
 }
 
 Status check(const DeviceSpec& spec) {
@@ -80,11 +72,22 @@ unsigned unique_index() {
   return 0x20000000U | (random_value<std::uint32_t>() & 0x0fffffffU);
 }
 
-IfName unique_name() {
-  constexpr std::string_view kLetters = "abcdefghijklmnopqrstuvwxyz234567";
-  std::string name = "vmt";
-  for (const std::uint8_t byte : random_value<std::array<std::uint8_t, 12>>()) name += kLetters[byte % kLetters.size()];
+IfName unique_name(uid_t user) {
+  std::string name(kUniquePrefix);
+  for (int shift = 30; shift >= 0; shift -= 5) name += kLetters[(user >> shift) & 31];
+  for (const std::uint8_t byte : random_value<std::array<std::uint8_t, 5>>()) name += kLetters[byte & 31];
   return *IfName::parse(name);
+}
+
+std::optional<uid_t> user_of_name(const IfName& name) {
+  if (name.str().size() != 15 || !name.str().starts_with(kUniquePrefix)) return std::nullopt;
+  std::uint64_t user = 0;
+  for (const char letter : name.str().substr(kUniquePrefix.size(), 7)) {
+    const auto value = kLetters.find(letter);
+    if (value == std::string_view::npos) return std::nullopt;
+    user = user << 5 | value;
+  }
+  return user <= 0xffffffff ? std::optional(static_cast<uid_t>(user)) : std::nullopt;
 }
 
 }  // namespace vmt

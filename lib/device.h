@@ -22,7 +22,8 @@ namespace vmt {
 inline constexpr std::size_t kMaxAllowed = 256;  // MACs of a source-mode device: they travel in one request
 inline constexpr unsigned kMaxQueues = 256;      // MAX_TAP_QUEUES of the kernel; one more open fails with EBUSY
 
-// ---- whom a device of ours is for: kept in IFLA_IFALIAS, read back by everyone ---------------------------------
+// ---- whom a device of ours is for: kept in IFLA_IFALIAS, or in a self-removing one's name; read back by everyone
+// ---------------------------------
 
 struct Standing {  // `create`: until `delete`
   bool operator==(const Standing&) const = default;
@@ -80,8 +81,10 @@ MacAddress mac_from_text(std::string_view text);
 // namespaces, so two devices with the same ifindex in two namespaces share one node and an open gets either: out of
 // 2^28 that does not happen by chance, and cannot be arranged.
 unsigned unique_index();
-// Same for a device's name in a namespace of its own: "vmt" and 12 random letters. Whoever reads it back from a tap fd
-// (TUNGETIFF) knows whose tap it is.
-IfName unique_name();
+// Same for the name of a self-removing device, alone in its namespace: "vmt", its user in 7 letters, and 5 random ones.
+// Whoever reads it back from a tap fd (TUNGETIFF) knows whose tap it is: together with the ifindex nobody guesses it.
+// In the name, because an alias would take another request.
+IfName unique_name(uid_t user);
+std::optional<uid_t> user_of_name(const IfName& name);
 
 }  // namespace vmt

@@ -161,7 +161,7 @@ PlanResult plan_change(Kernel& kernel, const ChangeDevice& change) {
   const auto child = find_ours(kernel, change.name, "set");
   if (!child) return fail(child.error());
   if (change.allmulticast && child->mode == MacvlanMode::kPassthru)
-    // See finish_device() in rtnl_device.cc: the parent would be left in the wrong state for good.
+    // See create_self_removing(): the parent would be left in the wrong state for good.
     return fail(invalid(
         fmt::format("set {}: in mode passthru allmulticast is on and stays on; `ip link set PARENT allmulticast` says "
                     "what arrives",

@@ -30,7 +30,9 @@ Status in_netns(int netns, const std::function<Status()>& what) {
 std::expected<NewNetns, Error> NewNetns::enter() {
   auto outside = current();
   if (!outside) return fail(outside.error());
-  if (unshare(CLONE_NEWNET) < 0) return fail(errno_error(errno, "make a network namespace"));
+  // Who may not come back, as with CAP_SYS_ADMIN in a user namespace only, must not go.
+  if (setns(outside->get(), CLONE_NEWNET) < 0 || unshare(CLONE_NEWNET) < 0)
+    return fail(errno_error(errno, "make a network namespace"));
   NewNetns entered(std::move(*outside), Fd());
   auto inside = current();
   if (!inside) return fail(inside.error());

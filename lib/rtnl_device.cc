@@ -39,15 +39,14 @@ std::expected<RtnlMonitor, Error> monitor_of(RtnlSocket& socket) {
 }
 
 // A MAC is free again when its device has gone down; the parent tells of a device that leaves it.
-Status finish_when_mac_is_free(RtnlSocket& socket, RtnlSocket& inside, const NlMsg& message,
-                               std::string_view operation) {
-  auto status = inside.request(message, operation);
+Status when_mac_is_free(RtnlSocket& socket, const std::function<Status()>& bring_up) {
+  auto status = bring_up();
   if (status || status.error().kind != ErrorKind::kInUse) return status;
-  auto monitor = &socket == &inside ? RtnlMonitor::open() : monitor_of(socket);
+  auto monitor = monitor_of(socket);
   if (!monitor) return fail(monitor.error());
   const auto deadline = std::chrono::steady_clock::now() + kMacPatience;
   // Once more before the wait: it may have become free before the monitor listened.
-  while (!(status = inside.request(message, operation)) && status.error().kind == ErrorKind::kInUse)
+  while (!(status = bring_up()) && status.error().kind == ErrorKind::kInUse)
     if (!monitor->wait_for_link_event(deadline)) return status;
   return status;
 }
@@ -74,13 +73,19 @@ ChangeDevice undo_of(const ChangeDevice& change, const LinkAnswer& before) {
   return undo;
 }
 
+std::optional<DeviceUse> use_of(const LinkAnswer& link) {
+  if (link.group != kSelfRemovingGroup) return use_of_alias(link.alias);
+  const auto user = user_of_name(link.name);
+  return user ? std::optional<DeviceUse>(ForUser{*user}) : std::nullopt;
+}
+
 void remove(RtnlSocket& socket, unsigned index) {
   // What failed is told; that its remains could not be removed either would only hide it.
   [[maybe_unused]] const auto status = socket.request(request::delete_link(index), "delete");
 }
 
 Status create_once(RtnlSocket& socket, const DeviceSpec& spec, const DeviceUse& use, unsigned index) {
-  if (auto status = create_device(socket, spec, index, -1); !status) return status;
+  if (auto status = create_device_in(socket, spec, index, -1, false); !status) return status;
   const auto complete = [&]() -> Status {
     if (auto status = disable_ipv6(spec.name); !status) return status;
     if (auto status = socket.request(request::no_arp_answers(index), "set up " + spec.name.str()); !status)
@@ -88,7 +93,9 @@ Status create_once(RtnlSocket& socket, const DeviceSpec& spec, const DeviceUse& 
     // The node before the alias: what has an alias has been complete once.
     if (spec.macvtap)
       if (auto status = prepare_tap_node(spec.name, index, spec.owner); !status) return status;
-    return finish_device(socket, socket, spec, index, use);
+    const auto message = request::finish_device(index, alias_of(use), spec.up);
+    const auto finish = [&] { return socket.request(message, "set up " + spec.name.str()); };
+    return with_hint(when_mac_is_free(socket, finish), [&](ErrorKind kind) { return why_not_up(socket, spec, kind); });
   };
   auto status = complete();
   if (!status) remove(socket, index);
@@ -148,7 +155,7 @@ std::optional<Child> child_of(const LinkAnswer& link) {
                .mtu = link.mtu,
                .allmulticast = (link.flags & IFF_ALLMULTI) != 0,
                .ours = ours,
-               .use = ours ? use_of_alias(link.alias) : std::nullopt,
+               .use = ours ? use_of(link) : std::nullopt,
                .nsid = {}};
 }
 
@@ -161,6 +168,7 @@ std::expected<std::vector<Child>, Error> children_elsewhere(RtnlSocket& socket) 
     for (const char* kind : {"macvtap", "macvlan"}) {
       if (nsid == own) continue;
       auto links = read_links(socket, kind, nsid);
+      if (!links && links.error().kind == ErrorKind::kPermission) return fail(links.error());
       if (!links) continue;  // it died since
       for (auto& link : *links) found.emplace_back(nsid, std::move(link));
     }
@@ -177,22 +185,16 @@ std::expected<std::vector<Child>, Error> children_elsewhere(RtnlSocket& socket) 
   return children;
 }
 
-Status create_device(RtnlSocket& socket, const DeviceSpec& spec, unsigned index, int netns) {
+Status create_device_in(RtnlSocket& socket, const DeviceSpec& spec, unsigned index, int netns, bool up) {
+  const auto message = request::new_device(spec, index, netns, up);
   const std::string operation = describe(CreateDevice{spec, Standing{}});
-  return with_hint(socket.request(request::new_device(spec, index, netns), operation),
-                   [&](ErrorKind) { return why_not_created(socket, spec); });
+  return with_hint(when_mac_is_free(socket, [&] { return socket.request(message, operation); }), [&](ErrorKind kind) {
+    return kind == ErrorKind::kInUse ? why_not_up(socket, spec, kind) : why_not_created(socket, spec);
+  });
 }
 
-Status finish_device(RtnlSocket& socket, RtnlSocket& inside, const DeviceSpec& spec, unsigned index,
-                     const DeviceUse& use) {
-  // The kernel takes allmulticast of a passthru device's parent when it is switched on while the device is up, and
-  // never gives it back; before it goes up it costs the parent nothing (device_facts_test).
-  if (spec.mode == MacvlanMode::kPassthru)
-    if (auto status = inside.request(request::hear_multicast(index), "set up " + spec.name.str()); !status)
-      return status;
-  const auto message = request::finish_device(index, alias_of(use), spec.up);
-  return with_hint(finish_when_mac_is_free(socket, inside, message, fmt::format("set up {}", spec.name.str())),
-                   [&](ErrorKind kind) { return why_not_up(socket, spec, kind); });
+Status bring_up(RtnlSocket& inside, const IfName& name, unsigned index) {
+  return inside.request(request::change_device({.index = index, .name = name, .up = true}), "set up " + name.str());
 }
 
 Status create_standing(RtnlSocket& socket, const DeviceSpec& spec, const DeviceUse& use) {

@@ -11,6 +11,7 @@
 
 #include "lib/kernel.h"
 #include "lib/rtnl_decode.h"
+#include "lib/rtnl_monitor.h"
 #include "lib/rtnl_socket.h"
 
 namespace vmt {
@@ -26,8 +27,9 @@ std::expected<std::vector<int>, Error> read_nsids(RtnlSocket& socket);
 // Of a link in the socket's namespace; nullopt: not a macvlan or macvtap.
 std::optional<Child> child_of(const LinkAnswer& link);
 // Macvtaps and macvlans in all namespaces that the socket's has a number for, the socket's own left out. One that
-// dies meanwhile is left out, too, and all of them without CAP_NET_ADMIN. `parent` is 0 where the parent is not in the
-// socket's namespace.
+// dies meanwhile is left out, too. `parent` is 0 where the parent is not in the socket's namespace. `socket` must have
+// been opened with CAP_NET_ADMIN: for looking into a namespace the kernel asks what its opener could do, not only what
+// its user can; kPermission otherwise.
 //
 // The kernel numbers the namespace of each parent that it names to us, so asking leaves a number where there was none:
 // our own namespace's, once there is a device elsewhere on a parent of ours, and that of a parent that is in a third
@@ -38,13 +40,12 @@ std::expected<std::vector<Child>, Error> children_elsewhere(RtnlSocket& socket);
 // unfinished (a creation that was killed) is replaced.
 Status create_standing(RtnlSocket& socket, const DeviceSpec& spec, const DeviceUse& use);
 
-// Creates the device, down, in the namespace `netns` (-1: the caller's). The error says why, where the kernel's
+// Creates the device in the namespace `netns` (-1: the caller's), up if asked for. While another device on the parent
+// is up with the MAC it waits for changes of the parent, kMacPatience at most. The error says why, where the kernel's
 // words do not: a port of a bridge, a parent in passthru mode, ...
-Status create_device(RtnlSocket& socket, const DeviceSpec& spec, unsigned index, int netns);
-// `inside` is a socket of the namespace that the device is in, `socket` one of the parent's. While another device on
-// the parent is up with the MAC it waits for changes of the parent, kMacPatience at most.
-Status finish_device(RtnlSocket& socket, RtnlSocket& inside, const DeviceSpec& spec, unsigned index,
-                     const DeviceUse& use);
+Status create_device_in(RtnlSocket& socket, const DeviceSpec& spec, unsigned index, int netns, bool up);
+// `inside` is a socket of the namespace that the device is in.
+Status bring_up(RtnlSocket& inside, const IfName& name, unsigned index);
 
 Status change_device(RtnlSocket& socket, const ChangeDevice& change);
 // By regrouping them, at no cost, and deleting the group: in chunks, as the kernel's lock is held meanwhile.

@@ -32,9 +32,14 @@ Writer set_flags(unsigned index, unsigned change, unsigned flags, int type = RTM
 
 }  // namespace
 
-NlMsg new_device(const DeviceSpec& spec, unsigned index, int netns) {
-  Writer writer(RTM_NEWLINK, kCreate, link_header(index));
-  writer.text(IFLA_IFNAME, spec.name.str()).u32(IFLA_LINK, spec.parent).u32(IFLA_GROUP, kDeviceGroup);
+NlMsg new_device(const DeviceSpec& spec, unsigned index, int netns, bool up) {
+  ifinfomsg header = link_header(index);
+  header.ifi_flags = header.ifi_change =
+      static_cast<unsigned>(IFF_ALLMULTI) | (up ? static_cast<unsigned>(IFF_UP) : 0U);
+  Writer writer(RTM_NEWLINK, kCreate, header);
+  writer.text(IFLA_IFNAME, spec.name.str())
+      .u32(IFLA_LINK, spec.parent)
+      .u32(IFLA_GROUP, netns >= 0 ? kSelfRemovingGroup : kDeviceGroup);
   if (netns >= 0) writer.u32(IFLA_NET_NS_FD, static_cast<std::uint32_t>(netns));
   if (spec.mac) writer.mac(IFLA_ADDRESS, *spec.mac);
   if (spec.mtu) writer.u32(IFLA_MTU, *spec.mtu);
@@ -62,12 +67,8 @@ NlMsg no_arp_answers(unsigned index) {
       .take();
 }
 
-NlMsg hear_multicast(unsigned index) {
-  return set_flags(index, IFF_ALLMULTI, IFF_ALLMULTI).take();
-}
-
 NlMsg finish_device(unsigned index, std::string_view alias, bool up) {
-  const unsigned flags = IFF_ALLMULTI | (up ? IFF_UP : 0);
+  const unsigned flags = up ? static_cast<unsigned>(IFF_UP) : 0U;
   return set_flags(index, flags, flags).text(IFLA_IFALIAS, alias).take();
 }
 

@@ -9,15 +9,13 @@
 namespace vmt::request {
 
 // Everything that the kernel takes at creation, in one request: its list of a parent's devices is linear, and each
-// later change walks it again. `netns` is a namespace's fd, or -1 for the caller's; the parent is the caller's in both
-// cases.
-NlMsg new_device(const DeviceSpec& spec, unsigned index, int netns);
+// later change walks it again. Allmulticast from the start: a guest's multicast groups are invisible to the macvtap,
+// and without it IPv6 neighbour discovery does not reach the guest (device_facts_test). `netns` is a namespace's fd, or
+// -1 for the caller's; the parent is the caller's in both cases.
+NlMsg new_device(const DeviceSpec& spec, unsigned index, int netns, bool up);
 // No ARP answers for the host's addresses: before a guest has opened the tap, the host's own stack gets its frames.
 NlMsg no_arp_answers(unsigned index);
-// Allmulticast alone, for a device that is down still.
-NlMsg hear_multicast(unsigned index);
-// The alias, allmulticast (a guest's multicast groups are invisible to the macvtap: without it IPv6 neighbour discovery
-// does not reach the guest; kernel_facts_test) and up, in one request.
+// The alias and up, in one request.
 NlMsg finish_device(unsigned index, std::string_view alias, bool up);
 NlMsg change_device(const ChangeDevice& change);
 
@@ -27,7 +25,7 @@ NlMsg delete_group(std::uint32_t group);
 // Gives the namespace a number in the caller's, by which links_of_kind_in() finds it. It goes with the namespace.
 NlMsg new_nsid(int netns);
 NlMsg nsids();
-NlMsg nsid(int nsid);  // is there one with this number?
+NlMsg nsid(int nsid);      // is there one with this number?
 NlMsg nsid_of(int netns);  // that of one namespace; the answer is -1 when it has none
 NlMsg links_of_kind_in(int nsid, const char* kind);
 

@@ -6,7 +6,6 @@
 #include <poll.h>
 #include <sys/socket.h>
 
-#include <algorithm>
 #include <cerrno>
 
 namespace vmt {
@@ -25,8 +24,10 @@ bool RtnlMonitor::wait_for_link_event(std::chrono::steady_clock::time_point dead
   using std::chrono::milliseconds;
   for (;;) {
     const auto left = std::chrono::ceil<milliseconds>(deadline - std::chrono::steady_clock::now());
+    // However many events wait: a failed try makes some itself.
+    if (left <= milliseconds(0)) return false;
     pollfd events{.fd = socket_.get(), .events = POLLIN, .revents = 0};
-    const int ready = poll(&events, 1, static_cast<int>(std::max(left, milliseconds(0)).count()));
+    const int ready = poll(&events, 1, static_cast<int>(left.count()));
     if (ready < 0 && errno == EINTR) continue;
     if (ready <= 0) return false;
     // What happened does not matter, only that something did; an overrun (ENOBUFS) says so, too.

@@ -15,7 +15,7 @@ class RtnlMonitor {
   // Listens from here on.
   static std::expected<RtnlMonitor, Error> open();
 
-  // True when any link has changed since the last call; false at the deadline.
+  // True when any link has changed since the last call; false at the deadline and after it.
   bool wait_for_link_event(std::chrono::steady_clock::time_point deadline);
 
  private:

@@ -12,13 +12,18 @@ namespace vmt {
 namespace {
 
 // The caller is inside.
-Status complete(RtnlSocket& outside, const NewNetns& netns, const DeviceSpec& spec, uid_t user,
-                const TapOptions& options, SelfRemoving& device) {
+Status complete(RtnlSocket& outside, const NewNetns& netns, const DeviceSpec& spec, const TapOptions& options,
+                SelfRemoving& device) {
   if (auto status = disable_ipv6_by_default(); !status) return status;
-  if (auto status = create_device(outside, spec, device.index, netns.fd()); !status) return status;
-  auto socket = RtnlSocket::open();
-  if (!socket) return fail(socket.error());
-  if (auto status = finish_device(outside, *socket, spec, device.index, ForUser{user}); !status) return status;
+  // A passthru device that is made allmulticast while it goes up leaves its parent so for ever (kernel_facts_test): it
+  // goes up afterwards. It has no MAC of its own to be in use.
+  const bool at_once = spec.mode != MacvlanMode::kPassthru;
+  if (auto status = create_device_in(outside, spec, device.index, netns.fd(), at_once); !status) return status;
+  if (!at_once) {
+    auto socket = RtnlSocket::open();
+    if (!socket) return fail(socket.error());
+    if (auto status = bring_up(*socket, spec.name, device.index); !status) return status;
+  }
   auto queues = open_queues(spec.name, device.index, options);
   if (!queues) return fail(queues.error());
   device.queues = std::move(*queues);
@@ -26,12 +31,12 @@ Status complete(RtnlSocket& outside, const NewNetns& netns, const DeviceSpec& sp
   return outside.request(request::new_nsid(netns.fd()), "number the network namespace of " + spec.name.str());
 }
 
-std::expected<SelfRemoving, Error> create_once(RtnlSocket& socket, const DeviceSpec& spec, uid_t user,
-                                               const TapOptions& options, const WhileInside& inside) {
+std::expected<SelfRemoving, Error> create_once(RtnlSocket& socket, const DeviceSpec& spec, const TapOptions& options,
+                                               const WhileInside& inside) {
   SelfRemoving device{.name = spec.name, .index = unique_index(), .mac = spec.mac, .queues = {}};
   auto netns = NewNetns::enter();
   if (!netns) return fail(netns.error());
-  if (auto status = complete(socket, *netns, spec, user, options, device); !status) return fail(status.error());
+  if (auto status = complete(socket, *netns, spec, options, device); !status) return fail(status.error());
   if (inside)
     if (auto status = inside(device); !status) return fail(status.error());
   if (auto status = netns->leave(); !status) return fail(status.error());
@@ -43,12 +48,12 @@ std::expected<SelfRemoving, Error> create_once(RtnlSocket& socket, const DeviceS
 std::expected<SelfRemoving, Error> create_self_removing(RtnlSocket& socket, const DeviceSpec& spec, uid_t user,
                                                         const TapOptions& options, const WhileInside& inside) {
   DeviceSpec mine = spec;
-  mine.name = unique_name();
+  mine.name = unique_name(user);
   const bool any_mac = !spec.mac && spec.mode != MacvlanMode::kPassthru;
   constexpr int kTries = 4;  // 46 random bits: a second collision is no chance any more
   for (int tries = 1;; ++tries) {
     if (any_mac) mine.mac = random_mac();
-    auto device = create_once(socket, mine, user, options, inside);
+    auto device = create_once(socket, mine, options, inside);
     if (device || !any_mac || tries == kTries || device.error().kind != ErrorKind::kInUse) return device;
   }
 }

@@ -13,13 +13,15 @@ namespace vmt {
 // IFLA_GROUP of a shim. Set in the create request, so that no shim ever exists without it.
 // `ip link show group 1986884609` lists them. 0x766d0000 is "vm" in ASCII; the range up to 0x766dffff is ours.
 inline constexpr std::uint32_t kShimGroup = 0x766d7401;
-// IFLA_GROUP of a macvtap or macvlan of ours (lib/device.h), standing or in a namespace of its own.
+// IFLA_GROUP of a standing macvtap or macvlan of ours (lib/device.h), and of one in a namespace of its own.
 inline constexpr std::uint32_t kDeviceGroup = 0x766d7402;
+inline constexpr std::uint32_t kSelfRemovingGroup = 0x766d7403;
 // Devices that are about to be deleted together carry one of these, drawn at random: the kernel deletes a whole group
 // in one wait, whoever made its members, so the number must be nobody else's.
 inline constexpr std::uint32_t kDoomedGroups = 0x766d8000;  // to 0x766dffff
 constexpr bool is_device_group(std::uint32_t group) {
-  return group == kDeviceGroup || (group >= kDoomedGroups && group <= (kDoomedGroups | 0x7fff));
+  return group == kDeviceGroup || group == kSelfRemovingGroup ||
+         (group >= kDoomedGroups && group <= (kDoomedGroups | 0x7fff));
 }
 
 // rtm_protocol and NDA_PROTOCOL. 118 and 119 are in nobody's list (linux/rtnetlink.h, iproute2's rt_protos, FRR, BIRD).

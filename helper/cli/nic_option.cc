@@ -80,7 +80,7 @@ std::expected<NicOption, Error> parse_nic_option(std::string_view text) {
   const auto refuse = [&](std::string_view why) {
     return fail(invalid(fmt::format("--nic {}: {}", quoted(text), why)));
   };
-  Draft draft{.parent = {}, .nic = {.parent = unique_name(), .mac = {}, .name = {}, .mtu = {}, .allowed = {}}};
+  Draft draft{.parent = {}, .nic = {.parent = unique_name(0), .mac = {}, .name = {}, .mtu = {}, .allowed = {}}};
   std::set<std::string_view> seen;
   for (std::string_view rest = text; !rest.empty();) {
     const auto comma = rest.find(',');
@@ -98,7 +98,7 @@ std::expected<NicOption, Error> parse_nic_option(std::string_view text) {
 }
 
 DeviceSpec spec_of(const NicOption& nic) {
-  return {.name = nic.name.value_or(unique_name()),
+  return {.name = nic.name.value_or(unique_name(0)),
           .parent_name = nic.parent,
           .mode = nic.mode,
           .mac = nic.mac,

@@ -53,7 +53,7 @@ class MacPrefix {
 };
 
 // A condition that is not set holds for every request; all of them have to hold. `mac` is about what we make, and no
-// wall: who holds the tap fd may change the device's MAC (SIOCSIFHWADDR asks for no capability), and send from any.
+// wall: who holds the tap fd may change the device's MAC (kernel_facts_test), and send from any.
 struct AclRule {
   enum class Verdict { kDeny, kAllow };
 

@@ -7,6 +7,9 @@
 //   deny  all  mac=52:54:00:00:00
 //   include /etc/qemu/macvtap.d/lab.conf
 //
+// mac= is about the device as it is made, and no wall against a hostile VMM: whoever holds the tap fd may give the
+// device another MAC, in passthru mode its parent as well (kernel_facts_test).
+//
 // '#' starts a comment at the start of a line only. Whatever is wrong with it, in whichever file, denies everything:
 // there is an Error instead of an Acl.
 #pragma once

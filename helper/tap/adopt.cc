@@ -2,13 +2,13 @@
 #include "helper/tap/adopt.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <net/if.h>
 #include <net/if_arp.h>
 #include <poll.h>
-#include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -55,12 +55,30 @@ void adopt(const Fd& tap, const Fd& frames, const Fd& owner) {
   }
 }
 
-// Everything but the three fds, which are moved to the front.
-void keep_only(std::array<int, 3> fds) {
-  for (int& fd : fds)
-    while (fd >= 0 && fd < 3) fd = dup(fd);
-  for (int i = 0; i < 3; ++i) dup2(fds[static_cast<std::size_t>(i)], i);
-  close_range(3, ~0U, 0);
+// Everything but these fds, which are moved to the front. Nothing below is free: main() has seen to 0, 1 and 2.
+bool keep_only(std::array<int, 4> fds) {
+  for (int i = 0; i < 4; ++i) {
+    int& fd = fds[static_cast<std::size_t>(i)];
+    // Out of the way of those before it.
+    while (fd >= 0 && fd < 4) fd = dup(fd);
+    if (fd < 0) return false;
+  }
+  for (int i = 0; i < 4; ++i)
+    if (dup2(fds[static_cast<std::size_t>(i)], i) < 0) return false;
+  return close_range(4, ~0U, 0) == 0;
+}
+
+[[noreturn]] void be_child(const Fd& tap, const Fd& frames, const Fd& owner, Fd told) {
+  setsid();
+  if (chdir("/") < 0 || !keep_only({tap.get(), frames.get(), owner.get(), told.get()})) _exit(1);
+  char go = 0;
+  ssize_t size = 0;
+  do size = ::read(3, &go, 1);
+  while (size < 0 && errno == EINTR);
+  if (size != 1) _exit(1);
+  close(3);
+  adopt(Fd(0), Fd(1), Fd(2));
+  _exit(0);
 }
 
 }  // namespace
@@ -85,16 +103,20 @@ std::expected<Fd, Error> guest_frames(unsigned index) {
   return frames;
 }
 
-std::expected<int, Error> start_adoption(const Fd& tap, const Fd& frames, const Fd& owner) {
+std::expected<Adoption, Error> Adoption::prepare(const Fd& tap, const Fd& frames, const Fd& owner) {
+  std::array<int, 2> ends{};
+  if (pipe2(ends.data(), O_CLOEXEC) < 0) return fail(errno_error(errno, "make a pipe"));
+  Fd told(ends[0]);
+  Adoption adoption{Fd(ends[1])};
   const pid_t child = fork();
   if (child < 0) return fail(errno_error(errno, "fork the process that waits for the guest's first frame"));
-  if (child > 0) return child;
-  setsid();
-  if (chdir("/") < 0) _exit(1);
-  alarm(0);
-  keep_only({tap.get(), frames.get(), owner.get()});
-  adopt(Fd(0), Fd(1), Fd(2));
-  _exit(0);
+  if (child == 0) be_child(tap, frames, owner, std::move(told));
+  return adoption;
+}
+
+Status Adoption::start() const {
+  if (::write(go_.get(), "", 1) != 1) return fail(errno_error(errno, "start waiting for the guest's first frame"));
+  return {};
 }
 
 }  // namespace vmt::tap

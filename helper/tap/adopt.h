@@ -8,6 +8,7 @@
 
 #include <chrono>
 #include <expected>
+#include <utility>
 
 #include "lib/error.h"
 #include "lib/fd.h"
@@ -22,8 +23,18 @@ inline constexpr std::chrono::minutes kAdoptionPatience{5};
 // the Ethernet header, by a filter that nobody can take off again.
 std::expected<Fd, Error> guest_frames(unsigned index);
 
-// Forks a child that does it: session of its own, no other fd, not even the standard ones, so that nobody waits for it.
-// `owner` is a pidfd. Returns its PID.
-std::expected<int, Error> start_adoption(const Fd& tap, const Fd& frames, const Fd& owner);
+// A child that does it, once it has been told to start: session of its own, no other fd, not even the standard ones, so
+// that nobody waits for it. Unless it is told, by an error or a kill of its parent, it goes with the Adoption.
+class Adoption {
+ public:
+  // Forks it. `owner` is a pidfd.
+  static std::expected<Adoption, Error> prepare(const Fd& tap, const Fd& frames, const Fd& owner);
+  Status start() const;
+
+ private:
+  explicit Adoption(Fd go) : go_(std::move(go)) {}
+
+  Fd go_;  // a pipe that the child reads from
+};
 
 }  // namespace vmt::tap

@@ -3,29 +3,31 @@
 // may start it, with any arguments, environment, fds and limits; this is what it does with its privileges.
 //
 //   phase        permitted                              effective              gives up
-//   1 start      whatever the file gives it (setuid root, or file capabilities)
-//   2 shed       NET_ADMIN SYS_ADMIN DAC_OVERRIDE       none                   root and every other capability, the
-//                NET_RAW                                                       environment, core dumps, ptrace, exec
+//   1 start      whatever the file gives it (setuid root, or file capabilities)  the environment
+//   2 shed       NET_ADMIN SYS_ADMIN DAC_OVERRIDE       none                   root and every other capability, core
+//                NET_RAW CHOWN                                                 dumps, ptrace, exec
 //   3 authorise  as before                              none                   nothing; the list is read as the user
-//   4 create     as before                              all four               nothing
+//   4 create     as before                              all five               nothing
 //   5 hand over  none                                   none                   everything
 //   6 adopt      none; a child, only while the guest's MAC is unknown          all fds but three
 //
 // In phase 4 NET_ADMIN creates the device on the parent and sets it up, SYS_ADMIN makes the network namespace it lives
-// in, DAC_OVERRIDE opens its node in /dev (root's, 0600) and the lock for max=, and NET_RAW opens the socket that shows
-// the guest's first frame. No environment, no exec, no XML, no name service, no plug-in is ever looked at.
+// in, DAC_OVERRIDE opens its node in /dev (root's, 0600) and the lock for max=, which CHOWN makes root's, and NET_RAW
+// opens the socket that shows the guest's first frame. No environment, no exec, no XML, no name service, no plug-in is
+// ever looked at.
 //
 // It is installed setuid root: the mode bit survives tar, NFS and package managers, which file capabilities do not, and
 // an administrator finds it with one look. Phase 2 makes both alike.
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <poll.h>
 #include <signal.h>
-#include <sys/file.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <array>
+#include <cstdio>
 #include <exception>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -43,7 +45,14 @@ namespace vmt::tap {
 namespace {
 
 constexpr unsigned kDeadline = 30;  // seconds; hundreds may be waiting for the kernel's one lock
-constexpr std::array<cap_value_t, 4> kCapabilities = {CAP_NET_ADMIN, CAP_SYS_ADMIN, CAP_DAC_OVERRIDE, CAP_NET_RAW};
+constexpr std::array<cap_value_t, 5> kCapabilities = {CAP_NET_ADMIN, CAP_SYS_ADMIN, CAP_DAC_OVERRIDE, CAP_NET_RAW,
+                                                      CAP_CHOWN};
+
+// Before any library's initialiser runs: libnl's look at NLCB, NLDBG and, where they are linked, at names of files.
+void forget_environment(int, char**, char** environment) {
+  environment[0] = nullptr;
+}
+[[gnu::section(".preinit_array"), gnu::used]] void (*const kBeforeAll)(int, char**, char**) = forget_environment;
 
 constexpr std::string_view kHelp = R"(Usage: qemu-macvtap-helper [--use-vnet] --br=PARENT[/MAC][/MODE] --fd=N
 
@@ -61,9 +70,11 @@ Who may do what is written in /etc/qemu/macvtap.conf; without it, nobody may do 
   allow eth1 user=alice mode=bridge,vepa mac=52:54:00 max=4
 )";
 
+// One write, and no memory: there may be none left.
 void say(std::string_view line) {
-  const std::string text = fmt::format("qemu-macvtap-helper: {}\n", line);
-  [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, text.data(), text.size());
+  std::array parts{iovec{const_cast<char*>("qemu-macvtap-helper: "), 21},
+                   iovec{const_cast<char*>(line.data()), line.size()}, iovec{const_cast<char*>("\n"), 1}};
+  [[maybe_unused]] const ssize_t written = writev(STDERR_FILENO, parts.data(), parts.size());
 }
 
 void at_deadline(int) {
@@ -80,10 +91,11 @@ bool fill_standard_fds() {
 }
 
 // The caller's blocked and ignored signals would disarm the deadline.
-void arm_deadline() {
+void set_up_signals() {
   sigset_t none;
   sigemptyset(&none);
   signal(SIGALRM, at_deadline);
+  signal(SIGPIPE, SIG_IGN);  // what cannot be written is an error with a line
   sigprocmask(SIG_SETMASK, &none, nullptr);
   alarm(kDeadline);
 }
@@ -109,10 +121,13 @@ struct Made {
 };
 
 // Phase 4.
-std::expected<Made, Error> create(RtnlSocket& socket, const Request& request, const ParentLink& parent,
-                                  const Allowed& allowed, bool vnet_header) {
+std::expected<Made, Error> create(const Request& request, const ParentLink& parent, const Allowed& allowed,
+                                  bool vnet_header) {
   if (auto status = raise(kCapabilities); !status) return fail(status.error());
-  const auto place = allowed.max ? Quota::take(socket, getuid(), *allowed.max) : Quota{};
+  // One more: to the kernel a socket is as privileged as whoever opened it.
+  auto socket = RtnlSocket::open();
+  if (!socket) return fail(socket.error());
+  const auto place = allowed.max ? Quota::take(*socket, getuid(), *allowed.max) : Quota{};
   if (!place) return fail(place.error());
   const DeviceSpec spec{.name = parent.name,
                         .parent = parent.index,
@@ -131,7 +146,7 @@ std::expected<Made, Error> create(RtnlSocket& socket, const Request& request, co
     frames = std::move(*opened);
     return {};
   };
-  auto device = create_self_removing(socket, spec, getuid(), {.queues = 1, .vnet_header = vnet_header}, listen);
+  auto device = create_self_removing(*socket, spec, getuid(), {.queues = 1, .vnet_header = vnet_header}, listen);
   if (!device) return fail(device.error());
   return Made{std::move(*device), std::move(frames)};
 }
@@ -144,11 +159,10 @@ Status hand_over(const Fd& peer, const Made& made) {
   const auto owner = peer_process(peer);
   if (!owner) return fail(owner.error());
   // Before the tap is sent: a failure must not leave QEMU with a tap whose MAC nobody will set.
-  const auto child = start_adoption(tap, made.frames, *owner);
-  if (!child) return fail(child.error());
-  auto status = send_tap(peer, tap.get());
-  if (!status) kill(*child, SIGKILL);
-  return status;
+  const auto adoption = Adoption::prepare(tap, made.frames, *owner);
+  if (!adoption) return fail(adoption.error());
+  if (auto status = send_tap(peer, tap.get()); !status) return status;
+  return adoption->start();
 }
 
 Status serve(const Arguments& arguments) {
@@ -162,10 +176,11 @@ Status serve(const Arguments& arguments) {
   if (!parent) return fail(parent.error());
   const auto allowed = authorise(request, parent->name);
   if (!allowed) return fail(allowed.error());
-  for (const auto& note : parent->notes) say(note);
-  const auto made = create(*socket, request, *parent, *allowed, arguments.vnet_header);
+  const auto made = create(request, *parent, *allowed, arguments.vnet_header);
   if (!made) return fail(made.error());
-  return hand_over(*peer, *made);
+  if (auto status = hand_over(*peer, *made); !status) return status;
+  for (const auto& note : parent->notes) say(note);
+  return {};
 }
 
 int run(std::span<const char* const> words) {
@@ -196,7 +211,7 @@ int run(std::span<const char* const> words) {
 int main(int argc, char** argv) {
   using namespace vmt::tap;
   if (!fill_standard_fds()) return 1;
-  arm_deadline();
+  set_up_signals();
   int status = 1;
   try {
     status = run(std::span<const char* const>(argv + (argc > 0 ? 1 : 0), argv + argc));

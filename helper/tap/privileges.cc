@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdlib>
 #include <memory>
 #include <type_traits>
 
@@ -48,7 +47,6 @@ std::span<const cap_value_t> g_permitted;  // those of become_caller(), for rais
 
 Status become_caller(std::span<const cap_value_t> capabilities) {
   if (auto status = check_permitted(capabilities); !status) return status;
-  clearenv();
   const uid_t user = getuid();
   const gid_t group = getgid();
   // Supplementary groups are the caller's: neither the setuid bit nor capabilities change them.

@@ -12,7 +12,7 @@
 namespace vmt::tap {
 
 // The real user with no more than these capabilities, permitted but not effective, whoever we were before: root by the
-// setuid bit, root, or a user with file capabilities. No environment, no core dump, not traceable, no gain by exec.
+// setuid bit, root, or a user with file capabilities. No core dump, not traceable, no gain by exec.
 // kPermission names those that we do not have.
 Status become_caller(std::span<const cap_value_t> capabilities);
 

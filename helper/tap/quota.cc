@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -13,9 +14,24 @@
 namespace vmt::tap {
 namespace {
 
+// What we create is the user's, who could then open it and hold everybody up. So it has no name before it is root's.
+Status make_lock_file() {
+  const Fd file(::open("/run", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+  const std::string unnamed = fmt::format("/proc/self/fd/{}", file.get());
+  if (!file || fchown(file.get(), 0, 0) < 0 ||
+      (linkat(AT_FDCWD, unnamed.c_str(), AT_FDCWD, kLockPath, AT_SYMLINK_FOLLOW) < 0 && errno != EEXIST))
+    return fail(errno_error(errno, fmt::format("make {}", kLockPath)));
+  return {};
+}
+
 // The file of the program's own lock, which is another kind (flock) and does not see these.
 std::expected<Fd, Error> lock_byte_of(uid_t user) {
-  Fd file(::open(kLockPath, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  const auto open_it = [] { return Fd(::open(kLockPath, O_RDWR | O_CLOEXEC | O_NOFOLLOW)); };
+  Fd file = open_it();
+  if (!file && errno == ENOENT) {
+    if (auto status = make_lock_file(); !status) return fail(status.error());
+    file = open_it();
+  }
   if (!file) return fail(errno_error(errno, fmt::format("open {}", kLockPath)));
   struct flock byte {};
   byte.l_type = F_WRLCK;

@@ -279,9 +279,10 @@ TEST_F(DeviceCliTest, AnOrdinaryUserMayListAndNotChange) {
   run("create tap-web --parent eth0");
   sh("mkdir -m 755 /run/bin && cp " + kCli + "/run/bin/ && chmod 755 /run");
   const std::string as_nobody = "setpriv --reuid 65534 --regid 65534 --clear-groups /run/bin/virt-macvtap ";
-  const json listed = json::parse(output_of(as_nobody + "list --json 2>/dev/null"))["devices"];
+  const json listed = json::parse(output_of("{ " + as_nobody + "list --json 2>/run/err; }"))["devices"];
   ASSERT_EQ(listed.size(), 1U);
   EXPECT_EQ(listed[0]["use"], "standing");
+  EXPECT_THAT(output_of("cat /run/err"), HasSubstr("in other network namespaces are left out (run as root)"));
   for (const char* words : {"create tap-db --parent eth0", "set tap-web --mtu 1400", "delete tap-web"}) {
     EXPECT_EQ(status_of(as_nobody + words + " 2>/run/err"), 1);
     EXPECT_THAT(output_of("cat /run/err"), EndsWith("(run as root)\n"));

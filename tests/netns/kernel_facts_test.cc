@@ -1,8 +1,14 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // What the code believes about the kernel, proven on the kernel that runs here. A failure means that a comment in lib/
 // is wrong.
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <net/if.h>
+#include <net/if_arp.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "tests/netns/namespace.h"
 
@@ -83,6 +89,40 @@ TEST_F(KernelFactsTest, PassthruAndAnythingElseExcludeEachOther) {
   EXPECT_THAT(output_of("ip link add link eth0 name p0 type macvtap mode passthru"), HasSubstr("Invalid argument"));
   sh("ip link del m0 && ip link add link eth0 name p0 type macvtap mode passthru");
   EXPECT_THAT(output_of("ip link add link eth0 name m0 type macvlan mode bridge"), HasSubstr("Invalid argument"));
+}
+
+// What mac= in the access list cannot prevent.
+TEST_F(KernelFactsTest, WhoHoldsATapSetsTheMacWithoutAnyCapabilityAndInPassthruTheParentsToo) {
+  for (const std::string mode : {"bridge", "passthru"}) {
+    sh("ip link add link eth0 name m0 type macvtap mode " + mode + " && ip link set m0 up");
+    const int tap = open(("/dev/tap" + output_of("printf %s $(cat /sys/class/net/m0/ifindex)")).c_str(), O_RDWR);
+    ASSERT_GE(tap, 0) << mode;
+    const pid_t user = fork();
+    if (user == 0) {
+      ifreq request{};
+      request.ifr_hwaddr = {.sa_family = ARPHRD_ETHER, .sa_data = {0x52, 0x54, 0, 0, 0, 0x77}};
+      if (setresgid(1000, 1000, 1000) != 0 || setresuid(1000, 1000, 1000) != 0) _exit(2);
+      _exit(ioctl(tap, SIOCSIFHWADDR, &request) == 0 ? 0 : 1);
+    }
+    int status = -1;
+    waitpid(user, &status, 0);
+    EXPECT_EQ(status, 0) << mode;
+    close(tap);
+    EXPECT_EQ(output_of("cat /sys/class/net/m0/address"), "52:54:00:00:00:77\n");
+    EXPECT_EQ(output_of("cat /sys/class/net/eth0/address"),
+              mode == "passthru" ? "52:54:00:00:00:77\n" : "52:54:00:ee:00:10\n");
+    sh("ip link del m0");
+  }
+}
+
+TEST_F(KernelFactsTest, AllmulticastOfAPassthruDeviceStaysWithTheParentUnlessSetWhileItIsDown) {
+  const auto allmulti = [] { return output_of("ip -d -j link show eth0 | grep -o '\"allmulti\":[0-9]*'"); };
+  sh("ip link add link eth0 name p0 type macvtap mode passthru && ip link set p0 allmulticast on && ip link set p0 up");
+  sh("ip link del p0");
+  EXPECT_EQ(allmulti(), "\"allmulti\":0\n");
+  sh("ip link add link eth0 name p0 type macvtap mode passthru && ip link set p0 up && ip link set p0 allmulticast on");
+  sh("ip link del p0");
+  EXPECT_EQ(allmulti(), "\"allmulti\":1\n");
 }
 
 TEST_F(KernelFactsTest, ABridgePortCannotBeAParent) {

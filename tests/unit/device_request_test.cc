@@ -48,8 +48,8 @@ const nlattr* own_data(const NlMsg& message, int type) {
   return within(within(attribute(message, IFLA_LINKINFO), IFLA_INFO_DATA), type);
 }
 
-TEST(DeviceRequestTest, ADeviceIsBornWithTagMacAndIfindexAndIsNotUpYet) {
-  const auto message = request::new_device(spec(), 0x20000001, -1);
+TEST(DeviceRequestTest, ADeviceIsBornWithTagMacIfindexAndAllmulticast) {
+  const auto message = request::new_device(spec(), 0x20000001, -1, false);
   EXPECT_EQ(header(message)->nlmsg_type, RTM_NEWLINK);
   EXPECT_EQ(header(message)->nlmsg_flags & (NLM_F_CREATE | NLM_F_EXCL | NLM_F_REPLACE), NLM_F_CREATE | NLM_F_EXCL);
   const auto link = decode_link(header(message));
@@ -61,7 +61,8 @@ TEST(DeviceRequestTest, ADeviceIsBornWithTagMacAndIfindexAndIsNotUpYet) {
   EXPECT_EQ(link->mac, kMac);
   EXPECT_EQ(link->kind, "macvtap");
   EXPECT_EQ(link->mode, MacvlanMode::kVepa);
-  EXPECT_EQ(link->flags, 0U);
+  EXPECT_EQ(link->flags, static_cast<unsigned>(IFF_ALLMULTI));
+  EXPECT_EQ(info(message)->ifi_change, static_cast<unsigned>(IFF_ALLMULTI));
   // What was not asked for is the kernel's to choose.
   EXPECT_EQ(attribute(message, IFLA_NET_NS_FD), nullptr);
   EXPECT_EQ(attribute(message, IFLA_MTU), nullptr);
@@ -77,7 +78,9 @@ TEST(DeviceRequestTest, WhatWasAskedForIsInTheSameRequest) {
   wanted.mtu = 1400;
   wanted.bc_queue_length = 33;
   wanted.allowed = {kMac, kOther};
-  const auto message = request::new_device(wanted, 9, 5);
+  const auto message = request::new_device(wanted, 9, 5, true);
+  EXPECT_EQ(decode_link(header(message))->group, kSelfRemovingGroup);
+  EXPECT_EQ(info(message)->ifi_flags, static_cast<unsigned>(IFF_ALLMULTI | IFF_UP));
   EXPECT_EQ(decode_link(header(message))->kind, "macvlan");
   EXPECT_EQ(decode_link(header(message))->mtu, 1400U);
   ASSERT_NE(attribute(message, IFLA_NET_NS_FD), nullptr);
@@ -100,7 +103,7 @@ TEST(DeviceRequestTest, APassthruDeviceHasNoMacOfItsOwnAndMayLeaveTheParentAsItI
   wanted.mode = MacvlanMode::kPassthru;
   wanted.mac.reset();
   wanted.promiscuous = false;
-  const auto message = request::new_device(wanted, 9, -1);
+  const auto message = request::new_device(wanted, 9, -1, false);
   EXPECT_EQ(attribute(message, IFLA_ADDRESS), nullptr);
   EXPECT_EQ(nla_get_u16(own_data(message, IFLA_MACVLAN_FLAGS)), MACVLAN_FLAG_NOPROMISC);
 }
@@ -110,7 +113,7 @@ TEST(DeviceRequestTest, TheLongestAllowedListFits) {
   wanted.mode = MacvlanMode::kSource;
   wanted.allowed.assign(kMaxAllowed, kOther);
   ASSERT_TRUE(check(wanted));
-  EXPECT_GT(header(request::new_device(wanted, 9, 5))->nlmsg_len, kMaxAllowed * 10);
+  EXPECT_GT(header(request::new_device(wanted, 9, 5, true))->nlmsg_len, kMaxAllowed * 10);
 }
 
 TEST(DeviceRequestTest, ADeviceIsSilencedByAnInterfacesOwnSysctl) {
@@ -122,10 +125,10 @@ TEST(DeviceRequestTest, ADeviceIsSilencedByAnInterfacesOwnSysctl) {
   EXPECT_EQ(nla_get_u32(within(conf, IPV4_DEVCONF_ARP_IGNORE)), 8U);
 }
 
-TEST(DeviceRequestTest, FinishingSetsTheAliasAndAllmulticastAndUpOnlyIfAskedFor) {
+TEST(DeviceRequestTest, FinishingSetsTheAliasAndUpOnlyIfAskedFor) {
   for (const bool up : {true, false}) {
     const auto message = request::finish_device(9, alias_of(Standing{}), up);
-    const unsigned flags = IFF_ALLMULTI | (up ? IFF_UP : 0);
+    const unsigned flags = up ? static_cast<unsigned>(IFF_UP) : 0U;
     EXPECT_EQ(header(message)->nlmsg_type, RTM_SETLINK);
     EXPECT_EQ(info(message)->ifi_index, 9);
     EXPECT_EQ(info(message)->ifi_flags, flags);

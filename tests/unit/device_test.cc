@@ -29,8 +29,7 @@ MacAddress mac(const char* text) {
 }
 
 TEST(DeviceUseTest, AnAliasSaysWhomADeviceIsForAndNothingElsePassesForOne) {
-  for (const DeviceUse& use : {DeviceUse(Standing{}), DeviceUse(ForGuest{kWebUuid}), DeviceUse(ForUser{1000}),
-                               DeviceUse(ForUser{0}), DeviceUse(ForUser{0xfffffffe})}) {
+  for (const DeviceUse& use : {DeviceUse(Standing{}), DeviceUse(ForGuest{kWebUuid})}) {
     EXPECT_EQ(use_of_alias(alias_of(use)), use) << alias_of(use);
     EXPECT_FALSE(use_of_alias(alias_of(use) + " ")) << alias_of(use);
   }
@@ -63,13 +62,20 @@ TEST(DeviceNameTest, UniqueNamesAndIndicesAreWhatTheyAreCalled) {
   std::set<IfName> names;
   std::set<unsigned> indices;
   for (int i = 0; i < 100; ++i) {
-    EXPECT_TRUE(names.insert(unique_name()).second);
+    EXPECT_TRUE(names.insert(unique_name(1000)).second);
     const unsigned index = unique_index();
     EXPECT_TRUE(indices.insert(index).second);
     EXPECT_GE(index, 0x20000000U);
     EXPECT_LT(index, shim_index(0));  // where the shims' begin
   }
   EXPECT_EQ(names.begin()->str().size(), 15U);
+}
+
+TEST(DeviceNameTest, AUniqueNameSaysWhoseItIs) {
+  for (const uid_t user : {0U, 1U, 1000U, 65534U, 0xfffffffeU}) EXPECT_EQ(user_of_name(unique_name(user)), user);
+  for (const char* other :
+       {"eth0", "vmtaaaaaaaaaaa", "vmuaaaaaaaaaaaa", "vmtaaaaaa1aaaaa", "vmtAAAAAAAaaaaa", "vmt7777777aaaaa"})
+    EXPECT_FALSE(user_of_name(*IfName::parse(other))) << other;
 }
 
 class DevicePlanTest : public testing::Test {
