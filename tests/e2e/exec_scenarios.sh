@@ -21,7 +21,7 @@ start_exec_guests() {
     check "exec starts a guest with one queue" vmt exec --nic parent=eth0,mac=52:54:00:12:34:61 -- "${qemu[@]}" \
         -netdev 'tap,id=n0,fd={0.fd}' -device 'virtio-net-pci,netdev=n0,mac={0.mac}' 3>&-
     qemu_words four "$(nic_words '{0.mac}' 62)"
-    check "with four queues" vmt exec --nic parent=eth0,mac=52:54:00:12:34:62,queues=4 -- "${qemu[@]}" -smp 4 \
+    check "with four queues, as an ordinary user" vmt exec --user alice --nic parent=eth0,mac=52:54:00:12:34:62,queues=4 -- "${qemu[@]}" -smp 4 \
         -netdev 'tap,id=n0,fds={0.fds},vhostfds={0.vhostfds}' \
         -device 'virtio-net-pci,netdev=n0,mac={0.mac},mq=on,vectors=10' 3>&-
     qemu_words auto "$(nic_words '{0.mac}' 63)"

@@ -12,6 +12,18 @@ start_with_helper() {
     as "$1" "${qemu[@]}" -netdev "$4,id=n0,helper=$helper" -device "virtio-net-pci,netdev=n0,mac=$mac"
 }
 
+# USER PID MAC: of the tap that this process of the user's holds
+change_mac() {
+    as "$1" python3 -c '
+import ctypes, fcntl, os, sys
+SIOCSIFHWADDR, PIDFD_GETFD, ARPHRD_ETHER = 0x8924, 438, 1
+pid, mac = int(sys.argv[1]), bytes.fromhex(sys.argv[2].replace(":", ""))
+fd = next(fd for fd in os.listdir(f"/proc/{pid}/fd") if os.readlink(f"/proc/{pid}/fd/{fd}").startswith("/dev/tap"))
+tap = ctypes.CDLL(None).syscall(PIDFD_GETFD, os.pidfd_open(pid), int(fd), 0)
+fcntl.ioctl(tap, SIOCSIFHWADDR, bytes(16) + bytes([ARPHRD_ETHER, 0]) + mac + bytes(16))
+' "$2" "$3"
+}
+
 guests_of_an_ordinary_user() {
     local name
     check "a user's QEMU starts with -netdev bridge and the MAC in the name" \
@@ -27,6 +39,9 @@ guests_of_an_ordinary_user() {
     check_guest told-t 63 52:54:00:12:34:63 "with -netdev tap"
     check_guest mute-t 64 52:54:00:12:34:64 "with -netdev tap and a MAC from the first frame"
     same "no process of the helper's is left" "" "$(hv pgrep -f "$helper --" || true)"
+    check "whoever holds a tap may change its MAC, so the list's mac= is no barrier" \
+        change_mac alice "$(pid_of told-t)" 06:54:00:12:34:63
+    same "and it is changed" 06:54:00:12:34:63 "$(devices_of told-t | jq -r '.[0].mac')"
     for name in told-b mute-b told-t mute-t; do check_killed "$name" 1; done
 }
 
