@@ -60,6 +60,8 @@ check_refused() {
 
 who_is_refused() {
     check "a user's group allows another parent" start_with_helper bob other 61 bridge,br=eth1/52:54:00:12:34:61
+    check "of which there may be one" grep -q "user 64103 has 1 macvtap already" \
+        <<<"$(start_with_helper bob more 62 bridge,br=eth1/52:54:00:12:34:62 2>&1)"
     hv kill -KILL "$(pid_of other)"
     check "and its device goes" eventually no_device
     check_refused "a user with a deny" "uid 64102.*line 3 of /etc/qemu/macvtap.conf denies it" mallory bridge,br=eth0

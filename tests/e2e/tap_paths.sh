@@ -52,7 +52,7 @@ set_up() {
     hv ip link add eth1 type veth peer name eth1-end
     hv install -D -m 644 /dev/stdin /etc/qemu/macvtap.conf <<'ACL'
 allow eth0 user=alice max=8
-allow eth1 group=kvm mode=bridge,passthru mac=52:54:00
+allow eth1 group=kvm mode=bridge,passthru mac=52:54:00 max=1
 deny  all  user=mallory
 ACL
     # Whoever asks for devices elsewhere gets his own namespace numbered, and the number stays.
