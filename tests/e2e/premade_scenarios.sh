@@ -31,15 +31,6 @@ destroy_without_hook() {
     hv mv /run/hook-away /etc/libvirt/hooks/qemu.d/virt-macvtap
 }
 
-# GUEST N WHEN: the guest with the addresses 192.0.2.N and 2001:db8:1::N and the peer, both ways
-
-check_lan_talk() {
-    check "$3, the peer reaches $1 by IPv4" reaches peer "192.0.2.$2"
-    check "$3, the peer reaches $1 by IPv6" reaches peer "2001:db8:1::$2"
-    check "$3, $1 reaches the peer by IPv4" reaches "$1" 192.0.2.1
-    check "$3, $1 reaches the peer by IPv6" reaches "$1" 2001:db8:1::1
-}
-
 a_device_that_the_hook_makes() {
     local refusal
     check "the guest starts" launch_premade red 61
