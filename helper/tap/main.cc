@@ -121,13 +121,10 @@ struct Made {
 };
 
 // Phase 4.
-std::expected<Made, Error> create(const Request& request, const ParentLink& parent, const Allowed& allowed,
-                                  bool vnet_header) {
+std::expected<Made, Error> create(RtnlSocket& socket, const Request& request, const ParentLink& parent,
+                                  const Allowed& allowed, bool vnet_header) {
   if (auto status = raise(kCapabilities); !status) return fail(status.error());
-  // One more: to the kernel a socket is as privileged as whoever opened it.
-  auto socket = RtnlSocket::open();
-  if (!socket) return fail(socket.error());
-  const auto place = allowed.max ? Quota::take(*socket, getuid(), *allowed.max) : Quota{};
+  const auto place = allowed.max ? Quota::take(getuid(), *allowed.max) : Quota{};
   if (!place) return fail(place.error());
   const DeviceSpec spec{.name = parent.name,
                         .parent = parent.index,
@@ -146,7 +143,7 @@ std::expected<Made, Error> create(const Request& request, const ParentLink& pare
     frames = std::move(*opened);
     return {};
   };
-  auto device = create_self_removing(*socket, spec, getuid(), {.queues = 1, .vnet_header = vnet_header}, listen);
+  auto device = create_self_removing(socket, spec, getuid(), {.queues = 1, .vnet_header = vnet_header}, listen);
   if (!device) return fail(device.error());
   return Made{std::move(*device), std::move(frames)};
 }
@@ -176,7 +173,7 @@ Status serve(const Arguments& arguments) {
   if (!parent) return fail(parent.error());
   const auto allowed = authorise(request, parent->name);
   if (!allowed) return fail(allowed.error());
-  const auto made = create(request, *parent, *allowed, arguments.vnet_header);
+  const auto made = create(*socket, request, *parent, *allowed, arguments.vnet_header);
   if (!made) return fail(made.error());
   if (auto status = hand_over(*peer, *made); !status) return status;
   for (const auto& note : parent->notes) say(note);

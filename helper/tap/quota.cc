@@ -47,10 +47,13 @@ std::expected<Fd, Error> lock_byte_of(uid_t user) {
 
 }  // namespace
 
-std::expected<Quota, Error> Quota::take(RtnlSocket& socket, uid_t user, unsigned max) {
+std::expected<Quota, Error> Quota::take(uid_t user, unsigned max) {
   auto lock = lock_byte_of(user);
   if (!lock) return fail(lock.error());
-  const auto devices = children_elsewhere(socket);
+  // One of its own: for a look into other namespaces the kernel asks what a socket's opener could do.
+  auto socket = RtnlSocket::open();
+  if (!socket) return fail(socket.error());
+  const auto devices = children_elsewhere(*socket);
   if (!devices) return fail(devices.error());
   const auto is_users = [&](const Child& device) { return device.ours && device.use == DeviceUse(ForUser{user}); };
   const auto count = std::ranges::count_if(*devices, is_users);

@@ -8,7 +8,6 @@
 
 #include "lib/error.h"
 #include "lib/fd.h"
-#include "lib/rtnl_socket.h"
 
 namespace vmt::tap {
 
@@ -17,8 +16,8 @@ namespace vmt::tap {
 class Quota {
  public:
   // kPermission when the user has `max` self-removing devices already. Waits for other helpers of the same user; the
-  // program's deadline bounds it.
-  static std::expected<Quota, Error> take(RtnlSocket& socket, uid_t user, unsigned max);
+  // program's deadline bounds it. Needs CAP_NET_ADMIN.
+  static std::expected<Quota, Error> take(uid_t user, unsigned max);
   Quota() = default;
 
  private:
