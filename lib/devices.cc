@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "lib/algorithm.h"
@@ -24,10 +25,10 @@ Status fill_in_parent(Kernel& kernel, DeviceSpec& spec) {
 
 // Found out before anything is made. What an interrupted creation has left has no name worth keeping.
 Status check_free(Kernel& kernel, const IfName& name) {
+  if (!kernel.index_of(name)) return {};
   const auto child = kernel.child(name);
   if (!child) return fail(child.error());
-  const bool unfinished = *child && (*child)->ours && !(*child)->use;
-  if (unfinished || !kernel.index_of(name)) return {};
+  if (*child && (*child)->ours && !(*child)->use) return {};
   return fail(
       Error{ErrorKind::kExists,
             fmt::format("create {}: a link of this name exists; choose another name or delete it", name.str())});
@@ -132,14 +133,19 @@ PlanResult plan_idle_deletion(Kernel& kernel, const FindHolder& find_holder,
 PlanResult plan_create(Kernel& kernel, std::span<const DeviceSpec> specs) {
   Planned planned;
   std::set<IfName> names;
-  std::set<unsigned> parents;
+  std::map<IfName, unsigned> parents;  // as far as they have been looked up
   for (DeviceSpec spec : specs) {
     if (auto status = check_standing_name(spec.name); !status) return fail(status.error());
     if (auto status = check(spec); !status) return fail(status.error());
     if (!names.insert(spec.name).second) return fail(invalid(fmt::format("{}: named twice", spec.name.str())));
-    if (auto status = fill_in_parent(kernel, spec); !status) return fail(status.error());
+    if (const auto known = parents.find(spec.parent_name); known != parents.end()) {
+      spec.parent = known->second;
+    } else {
+      if (auto status = fill_in_parent(kernel, spec); !status) return fail(status.error());
+      note_parent(kernel, spec, planned.notes);
+      parents.emplace(spec.parent_name, spec.parent);
+    }
     if (auto status = check_free(kernel, spec.name); !status) return fail(status.error());
-    if (parents.insert(spec.parent).second) note_parent(kernel, spec, planned.notes);
     planned.changes.push_back(CreateDevice{std::move(spec), Standing{}});
   }
   return planned;

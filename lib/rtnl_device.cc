@@ -88,8 +88,6 @@ Status create_once(RtnlSocket& socket, const DeviceSpec& spec, const DeviceUse& 
   if (auto status = create_device_in(socket, spec, index, -1, false); !status) return status;
   const auto complete = [&]() -> Status {
     if (auto status = disable_ipv6(spec.name); !status) return status;
-    if (auto status = socket.request(request::no_arp_answers(index), "set up " + spec.name.str()); !status)
-      return status;
     // The node before the alias: what has an alias has been complete once.
     if (spec.macvtap)
       if (auto status = prepare_tap_node(spec.name, index, spec.owner); !status) return status;

@@ -2,7 +2,6 @@
 #include "lib/rtnl_device_request.h"
 
 #include <linux/if_link.h>
-#include <linux/ip.h>
 #include <linux/net_namespace.h>
 #include <net/if.h>
 
@@ -35,7 +34,7 @@ Writer set_flags(unsigned index, unsigned change, unsigned flags, int type = RTM
 NlMsg new_device(const DeviceSpec& spec, unsigned index, int netns, bool up) {
   ifinfomsg header = link_header(index);
   header.ifi_flags = header.ifi_change =
-      static_cast<unsigned>(IFF_ALLMULTI) | (up ? static_cast<unsigned>(IFF_UP) : 0U);
+      static_cast<unsigned>(IFF_ALLMULTI | IFF_NOARP) | (up ? static_cast<unsigned>(IFF_UP) : 0U);
   Writer writer(RTM_NEWLINK, kCreate, header);
   writer.text(IFLA_IFNAME, spec.name.str())
       .u32(IFLA_LINK, spec.parent)
@@ -53,18 +52,6 @@ NlMsg new_device(const DeviceSpec& spec, unsigned index, int netns, bool up) {
     });
   });
   return writer.take();
-}
-
-NlMsg no_arp_answers(unsigned index) {
-  constexpr std::uint32_t kNever = 8;  // arp_ignore: no reply for any local address
-  return Writer(RTM_SETLINK, 0, link_header(index))
-      .nest(IFLA_AF_SPEC,
-            [](Writer& families) {
-              families.nest(AF_INET, [](Writer& v4) {
-                v4.nest(IFLA_INET_CONF, [](Writer& conf) { conf.u32(IPV4_DEVCONF_ARP_IGNORE, kNever); });
-              });
-            })
-      .take();
 }
 
 NlMsg finish_device(unsigned index, std::string_view alias, bool up) {

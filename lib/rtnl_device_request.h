@@ -13,8 +13,6 @@ namespace vmt::request {
 // and without it IPv6 neighbour discovery does not reach the guest (device_facts_test). `netns` is a namespace's fd, or
 // -1 for the caller's; the parent is the caller's in both cases.
 NlMsg new_device(const DeviceSpec& spec, unsigned index, int netns, bool up);
-// No ARP answers for the host's addresses: before a guest has opened the tap, the host's own stack gets its frames.
-NlMsg no_arp_answers(unsigned index);
 // The alias and up, in one request.
 NlMsg finish_device(unsigned index, std::string_view alias, bool up);
 NlMsg change_device(const ChangeDevice& change);

@@ -77,6 +77,10 @@ std::expected<Fd, Error> own_sysfs() {
 }
 
 std::expected<dev_t, Error> tap_number(const IfName& name, unsigned index) {
+  // It may be another namespace's, but unique_index() is in one namespace only: found there, it is found.
+  const Fd common(::open("/sys", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (common)
+    if (const auto number = tap_number(common, name, index)) return number;
   const auto sysfs = own_sysfs();
   if (!sysfs) return fail(sysfs.error());
   return tap_number(*sysfs, name, index);

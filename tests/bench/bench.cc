@@ -101,6 +101,7 @@ double time_once(const Entry& entry) {
   posix_spawn_file_actions_init(&actions);
   const char* input = entry.input == "-" ? "/dev/null" : entry.input.c_str();
   posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, input, O_RDONLY, 0);
+  posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
   const auto start = std::chrono::steady_clock::now();
   pid_t child = 0;
   int status = 0;

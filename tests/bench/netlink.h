@@ -53,7 +53,8 @@ static void create_macvtap(int sock, unsigned parent, unsigned index, const char
   const unsigned char mac[6] = {2, (unsigned char)(index >> 16), (unsigned char)(index >> 8), (unsigned char)index, 1,
                                 1};
   const unsigned mode = MACVLAN_MODE_BRIDGE, group = 0x766d7402;
-  struct ifinfomsg link = {.ifi_index = (int)index};
+  struct ifinfomsg link = {
+      .ifi_index = (int)index, .ifi_flags = IFF_ALLMULTI | IFF_NOARP, .ifi_change = IFF_ALLMULTI | IFF_NOARP};
   begin(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &link, sizeof link);
   put(IFLA_IFNAME, name, (int)strlen(name) + 1);
   put(IFLA_LINK, &parent, sizeof parent);
@@ -71,7 +72,7 @@ static void create_macvtap(int sock, unsigned parent, unsigned index, const char
 
 static void finish_macvtap(int sock, unsigned index) {
   struct ifinfomsg link = {
-      .ifi_index = (int)index, .ifi_flags = IFF_UP | IFF_ALLMULTI, .ifi_change = IFF_UP | IFF_ALLMULTI};
+      .ifi_index = (int)index, .ifi_flags = IFF_UP, .ifi_change = IFF_UP};
   begin(RTM_SETLINK, 0, &link, sizeof link);
   put(IFLA_IFALIAS, "virt-macvtap: standing", 23);
   talk(sock, "up");

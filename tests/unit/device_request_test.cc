@@ -61,8 +61,8 @@ TEST(DeviceRequestTest, ADeviceIsBornWithTagMacIfindexAndAllmulticast) {
   EXPECT_EQ(link->mac, kMac);
   EXPECT_EQ(link->kind, "macvtap");
   EXPECT_EQ(link->mode, MacvlanMode::kVepa);
-  EXPECT_EQ(link->flags, static_cast<unsigned>(IFF_ALLMULTI));
-  EXPECT_EQ(info(message)->ifi_change, static_cast<unsigned>(IFF_ALLMULTI));
+  EXPECT_EQ(link->flags, static_cast<unsigned>(IFF_ALLMULTI | IFF_NOARP));
+  EXPECT_EQ(info(message)->ifi_change, static_cast<unsigned>(IFF_ALLMULTI | IFF_NOARP));
   // What was not asked for is the kernel's to choose.
   EXPECT_EQ(attribute(message, IFLA_NET_NS_FD), nullptr);
   EXPECT_EQ(attribute(message, IFLA_MTU), nullptr);
@@ -80,7 +80,7 @@ TEST(DeviceRequestTest, WhatWasAskedForIsInTheSameRequest) {
   wanted.allowed = {kMac, kOther};
   const auto message = request::new_device(wanted, 9, 5, true);
   EXPECT_EQ(decode_link(header(message))->group, kSelfRemovingGroup);
-  EXPECT_EQ(info(message)->ifi_flags, static_cast<unsigned>(IFF_ALLMULTI | IFF_UP));
+  EXPECT_EQ(info(message)->ifi_flags, static_cast<unsigned>(IFF_ALLMULTI | IFF_NOARP | IFF_UP));
   EXPECT_EQ(decode_link(header(message))->kind, "macvlan");
   EXPECT_EQ(decode_link(header(message))->mtu, 1400U);
   ASSERT_NE(attribute(message, IFLA_NET_NS_FD), nullptr);
@@ -114,15 +114,6 @@ TEST(DeviceRequestTest, TheLongestAllowedListFits) {
   wanted.allowed.assign(kMaxAllowed, kOther);
   ASSERT_TRUE(check(wanted));
   EXPECT_GT(header(request::new_device(wanted, 9, 5, true))->nlmsg_len, kMaxAllowed * 10);
-}
-
-TEST(DeviceRequestTest, ADeviceIsSilencedByAnInterfacesOwnSysctl) {
-  const auto message = request::no_arp_answers(9);
-  EXPECT_EQ(header(message)->nlmsg_type, RTM_SETLINK);
-  EXPECT_EQ(info(message)->ifi_index, 9);
-  const auto* conf = within(within(attribute(message, IFLA_AF_SPEC), AF_INET), IFLA_INET_CONF);
-  ASSERT_NE(within(conf, IPV4_DEVCONF_ARP_IGNORE), nullptr);
-  EXPECT_EQ(nla_get_u32(within(conf, IPV4_DEVCONF_ARP_IGNORE)), 8U);
 }
 
 TEST(DeviceRequestTest, FinishingSetsTheAliasAndUpOnlyIfAskedFor) {
