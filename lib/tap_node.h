@@ -23,8 +23,9 @@ namespace vmt {
 // "/dev/tap7"
 std::string tap_path(unsigned index);
 
-// The device number that sysfs tells for the macvtap in the caller's network namespace, whose ifindex is unique_index()'s.
-// Where /sys is another namespace's it asks a sysfs of that very namespace, mounted nowhere, which needs CAP_SYS_ADMIN.
+// The device number that sysfs tells for the macvtap in the caller's network namespace, whose ifindex is
+// unique_index()'s. Where /sys is another namespace's it asks a sysfs of that very namespace, mounted nowhere, which
+// needs CAP_SYS_ADMIN.
 std::expected<dev_t, Error> tap_number(const IfName& name, unsigned index);
 // The same for many: the sysfs is mounted once.
 std::expected<Fd, Error> own_sysfs();
