@@ -2,11 +2,10 @@
 #include "helper/cli/device_options.h"
 
 #include <fmt/format.h>
-#include <grp.h>
-#include <pwd.h>
 
 #include <charconv>
 
+#include "helper/cli/account.h"
 #include "lib/text.h"
 
 namespace po = boost::program_options;
@@ -18,23 +17,6 @@ std::optional<std::uint32_t> number_of(std::string_view text) {
   std::uint32_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   return error == std::errc{} && end == text.data() + text.size() ? std::optional(value) : std::nullopt;
-}
-
-// -1 means "nobody in particular" to chown(2).
-bool is_id(const std::optional<std::uint32_t>& number) {
-  return number && *number != static_cast<std::uint32_t>(-1);
-}
-
-std::expected<uid_t, Error> user_of(const std::string& text) {
-  if (const passwd* entry = getpwnam(text.c_str())) return entry->pw_uid;
-  if (const auto number = number_of(text); is_id(number)) return *number;
-  return fail(Error{ErrorKind::kNotFound, fmt::format("owner: there is no user {}", quoted(text))});
-}
-
-std::expected<gid_t, Error> group_of(const std::string& text) {
-  if (const group* entry = getgrnam(text.c_str())) return entry->gr_gid;
-  if (const auto number = number_of(text); is_id(number)) return *number;
-  return fail(Error{ErrorKind::kNotFound, fmt::format("owner: there is no group {}", quoted(text))});
 }
 
 }  // namespace
@@ -80,15 +62,9 @@ std::expected<std::optional<bool>, Error> choice_option(const Arguments& argumen
 std::expected<std::optional<NodeOwner>, Error> owner_option(const Arguments& arguments) {
   const auto text = text_of(arguments, "owner");
   if (!text) return std::nullopt;
-  const auto colon = text->find(':');
-  const auto user = user_of(text->substr(0, colon));
-  if (!user) return fail(user.error());
-  NodeOwner owner{.user = *user};
-  if (colon == std::string::npos) return owner;
-  const auto group = group_of(text->substr(colon + 1));
-  if (!group) return fail(group.error());
-  owner.group = *group;
-  return owner;
+  const auto account = Account::parse(*text);
+  if (!account) return fail(Error{account.error().kind, "owner: " + account.error().message});
+  return NodeOwner{.user = account->user, .group = account->group};
 }
 
 std::expected<std::vector<IfName>, Error> names_of(const Arguments& arguments) {

@@ -71,8 +71,7 @@ static void create_macvtap(int sock, unsigned parent, unsigned index, const char
 }
 
 static void finish_macvtap(int sock, unsigned index) {
-  struct ifinfomsg link = {
-      .ifi_index = (int)index, .ifi_flags = IFF_UP, .ifi_change = IFF_UP};
+  struct ifinfomsg link = {.ifi_index = (int)index, .ifi_flags = IFF_UP, .ifi_change = IFF_UP};
   begin(RTM_SETLINK, 0, &link, sizeof link);
   put(IFLA_IFALIAS, "virt-macvtap: standing", 23);
   talk(sock, "up");

@@ -98,10 +98,6 @@ TEST_F(TapHelperTest, AGuestThatIsStoppedAndStartedAtOnceGetsItsMacAgain) {
 TEST_F(TapHelperTest, WhatCannotBeIsRefusedAndLeavesNothing) {
   allow("allow all mode=bridge,passthru");
   sh("ip link add br0 type bridge && ip link add bp type veth peer name bq && ip link set bp master br0");
-  // Not every kernel has bonds.
-  const bool bonds = status_of(
-                         "ip link add bond9 type bond 2>/dev/null && ip link add bs type veth peer name bt && ip "
-                         "link set bs master bond9") == 0;
   sh("ip link add link eth0 name mv0 address 52:54:00:12:34:99 type macvlan mode bridge && ip link set mv0 up");
   sh("ip link add pt type veth peer name pu && ip link add link pt name pt0 type macvtap mode passthru");
   sleep(1);  // a new link's operational state settles
@@ -113,7 +109,6 @@ TEST_F(TapHelperTest, WhatCannotBeIsRefusedAndLeavesNothing) {
       {"nosuch0", "look up parent nosuch0: No such device"},
       {"lo", "lo is the loopback"},
       {"bp", "bp is a port of bridge br0; use br0 as the parent"},
-      {"bs", "bs is a port of bond bond9; use bond9 as the parent"},
       {"mv0", "parent mv0: is a macvlan itself; use eth0 as the parent"},
       {"eth0/passthru", "passthru needs eth0 for itself"},
       {"pt", "pt0 is in passthru mode and has pt for itself"},
@@ -130,7 +125,6 @@ TEST_F(TapHelperTest, WhatCannotBeIsRefusedAndLeavesNothing) {
       {"e\nth0", "interface name 'e\\x0ath0'"},
   };
   for (const auto& row : kRows) {
-    if (!bonds && std::string(row.br) == "bs") continue;
     expect_refused(get(row.br), row.line, row.br);
     expect_world(before_, row.br);
   }
