@@ -120,7 +120,7 @@ std::expected<std::vector<LinkAnswer>, Error> read_links(RtnlSocket& socket, con
 }
 
 // Linux 6.18 ends the list with the first buffer that is full, without a word: 134 numbers, or some more where the
-// reader's buffer is known to be larger (device_facts_test). The kernel hands out the lowest free number, so the rest
+// reader's buffer is known to be larger (self_removing_test). The kernel hands out the lowest free number, so the rest
 // follows closely: each is asked for by itself, until many in a row are free.
 std::expected<std::vector<int>, Error> read_nsids(RtnlSocket& socket) {
   constexpr std::size_t kShortestCut = 100;

@@ -33,7 +33,7 @@ std::optional<Child> child_of(const LinkAnswer& link);
 //
 // The kernel numbers the namespace of each parent that it names to us, so asking leaves a number where there was none:
 // our own namespace's, once there is a device elsewhere on a parent of ours, and that of a parent that is in a third
-// one. There is no query that names parents and does not; a number costs nothing (kernel_facts_test).
+// one. There is no query that names parents and does not; a number costs nothing (device_facts_test).
 std::expected<std::vector<Child>, Error> children_elsewhere(RtnlSocket& socket);
 
 // In the caller's namespace, complete or not at all; see CreateDevice. One that is there already and is ours and

@@ -15,7 +15,7 @@ namespace {
 Status complete(RtnlSocket& outside, const NewNetns& netns, const DeviceSpec& spec, const TapOptions& options,
                 SelfRemoving& device) {
   if (auto status = disable_ipv6_by_default(); !status) return status;
-  // A passthru device that is made allmulticast while it goes up leaves its parent so for ever (kernel_facts_test): it
+  // A passthru device that is made allmulticast while it goes up leaves its parent so for ever (device_facts_test): it
   // goes up afterwards. It has no MAC of its own to be in use.
   const bool at_once = spec.mode != MacvlanMode::kPassthru;
   if (auto status = create_device_in(outside, spec, device.index, netns.fd(), at_once); !status) return status;

@@ -4,7 +4,7 @@
 // devtmpfs names a node after the ifindex ("/dev/tap7") and knows no namespaces: a second macvtap with that ifindex in
 // another namespace gets no node of its own, and opening the name attaches to the first one's device. Every open is a
 // live queue that swallows a share of the traffic, so nothing is opened that is not known to be right
-// (kernel_facts_test).
+// (device_facts_test).
 #pragma once
 
 #include <sys/types.h>

@@ -37,15 +37,6 @@ TEST_F(KernelFactsTest, AnAliasInACreateRequestIsIgnoredAndAGroupIsNot) {
   EXPECT_THAT(output_of("ip link show m0"), HasSubstr("alias hello"));
 }
 
-// `promiscuity` and `allmulti` count who wants that of eth0.
-TEST_F(KernelFactsTest, APassthruDeviceThatIsUpLeavesItsAllmulticastOnTheParentAndOneThatIsDownDoesNot) {
-  const std::string make = "ip link add link eth0 name m0 type macvtap mode passthru && ip link set m0 ";
-  sh(make + "allmulticast on && ip link set m0 up && ip link del m0");
-  EXPECT_THAT(output_of("ip -d link show eth0"), HasSubstr("promiscuity 0  allmulti 0 "));
-  sh(make + "up && ip link set m0 allmulticast on && ip link del m0");
-  EXPECT_THAT(output_of("ip -d link show eth0"), HasSubstr("promiscuity 0  allmulti 1 "));
-}
-
 TEST_F(KernelFactsTest, WithoutArpFilterTheLanGetsTwoAnswersAndWithItOne) {
   EXPECT_EQ(arp_answers(), 1);
   sh("ip link add link eth0 name m0 type macvlan mode bridge && ip link set m0 up");
