@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lib/tap_node.h"
 #include "tests/netns/namespace.h"
 
 namespace vmt {
@@ -85,8 +86,10 @@ TEST_F(KernelFactsTest, PassthruAndAnythingElseExcludeEachOther) {
 // What mac= in the access list cannot prevent.
 TEST_F(KernelFactsTest, WhoHoldsATapSetsTheMacWithoutAnyCapabilityAndInPassthruTheParentsToo) {
   for (const std::string mode : {"bridge", "passthru"}) {
-    sh("ip link add link eth0 name m0 type macvtap mode " + mode + " && ip link set m0 up");
-    const int tap = open(("/dev/tap" + output_of("printf %s $(cat /sys/class/net/m0/ifindex)")).c_str(), O_RDWR);
+    const unsigned index = unique_index();  // /dev/tapN is one for all namespaces
+    sh("ip link add link eth0 name m0 index " + std::to_string(index) + " type macvtap mode " + mode +
+       " && ip link set m0 up");
+    const int tap = open(tap_path(index).c_str(), O_RDWR);
     ASSERT_GE(tap, 0) << mode;
     const pid_t user = fork();
     if (user == 0) {
