@@ -27,7 +27,6 @@ class Writer {
       throw std::bad_alloc();
   }
 
-  Writer& flag(int type) { return raw(type, nullptr, 0); }
   Writer& u8(int type, std::uint8_t value) { return raw(type, &value, sizeof value); }
   Writer& u16(int type, std::uint16_t value) { return raw(type, &value, sizeof value); }
   Writer& u32(int type, std::uint32_t value) { return raw(type, &value, sizeof value); }

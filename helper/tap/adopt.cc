@@ -42,19 +42,6 @@ bool set_mac(const Fd& tap, const MacAddress& mac) {
   return ioctl(tap.get(), SIOCSIFHWADDR, &request) == 0;
 }
 
-void adopt(const Fd& tap, const Fd& frames, const Fd& owner) {
-  const auto deadline = Clock::now() + kAdoptionPatience;
-  for (;;) {
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now());
-    std::array events{pollfd{frames.get(), POLLIN, 0}, pollfd{owner.get(), POLLIN, 0}};
-    const int ready = poll(events.data(), events.size(), static_cast<int>(std::max<long>(left.count(), 0)));
-    if (ready < 0 && errno == EINTR) continue;
-    if (ready <= 0 || events[1].revents != 0) return;
-    const auto sender = next_sender(frames);
-    if (sender && set_mac(tap, *sender)) return;
-  }
-}
-
 // Everything but these fds, which are moved to the front. Nothing below is free: main() has seen to 0, 1 and 2.
 bool keep_only(std::array<int, 4> fds) {
   for (int i = 0; i < 4; ++i) {
@@ -77,11 +64,24 @@ bool keep_only(std::array<int, 4> fds) {
   while (size < 0 && errno == EINTR);
   if (size != 1) _exit(1);
   close(3);
-  adopt(Fd(0), Fd(1), Fd(2));
+  adopt(Fd(0), Fd(1), Fd(2), Clock::now() + kAdoptionPatience);
   _exit(0);
 }
 
 }  // namespace
+
+void adopt(const Fd& tap, const Fd& frames, const Fd& owner, std::chrono::steady_clock::time_point deadline) {
+  for (;;) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now());
+    if (left.count() <= 0) return;
+    std::array events{pollfd{frames.get(), POLLIN, 0}, pollfd{owner.get(), POLLIN, 0}};
+    const int ready = poll(events.data(), events.size(), static_cast<int>(left.count()));
+    if (ready < 0 && errno == EINTR) continue;
+    if (ready <= 0 || events[1].revents != 0) return;
+    const auto sender = next_sender(frames);
+    if (sender && set_mac(tap, *sender)) return;
+  }
+}
 
 std::expected<Fd, Error> guest_frames(unsigned index) {
   Fd frames(::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0));

@@ -37,4 +37,7 @@ class Adoption {
   Fd go_;  // a pipe that the child reads from
 };
 
+// What the child does: returns when the MAC has been set, `owner` has died, or at `deadline`, however many frames come.
+void adopt(const Fd& tap, const Fd& frames, const Fd& owner, std::chrono::steady_clock::time_point deadline);
+
 }  // namespace vmt::tap
