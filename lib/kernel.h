@@ -52,6 +52,7 @@ struct AddNeighbour {
   unsigned parent = 0;
   IpAddress guest;
   MacAddress mac;
+  Origin origin = Origin::kGiven;
 };
 struct DeleteNeighbour {
   unsigned shim = 0;  // ifindex

@@ -2,6 +2,7 @@
 // The nouns of the program: what the host has, what we own of it, and what we want to own.
 #pragma once
 
+#include <chrono>
 #include <optional>
 #include <string>
 #include <vector>
@@ -86,6 +87,9 @@ struct GuestNeighbour {
   IpAddress guest;
   unsigned shim = 0;  // ifindex
   MacAddress mac;
+  Origin origin = Origin::kGiven;
+  // Since it was pinned, by the kernel's clock that never jumps.
+  std::chrono::milliseconds age{};
 };
 
 struct Owned {
@@ -108,6 +112,7 @@ struct DesiredAddress {
   IpAddress guest;
   IpAddress source;               // the host's address that the guest is to talk to
   std::optional<MacAddress> mac;  // nullopt: asked for by hand, without a MAC; the kernel resolves it
+  Origin origin = Origin::kGiven;
 };
 
 struct Desired {

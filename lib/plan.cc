@@ -53,7 +53,8 @@ class Planner {
 
   bool is_desired(const GuestNeighbour& neighbour) const {
     return std::ranges::any_of(desired_.addresses, [&](const DesiredAddress& d) {
-      return d.guest == neighbour.guest && shim_index(d.parent) == neighbour.shim && d.mac == neighbour.mac;
+      return d.guest == neighbour.guest && shim_index(d.parent) == neighbour.shim && d.mac == neighbour.mac &&
+             d.origin == neighbour.origin;
     });
   }
 
@@ -92,9 +93,9 @@ class Planner {
     for (const auto& want : desired_.addresses) {
       const unsigned shim = shim_index(want.parent);
       const bool there = std::ranges::any_of(owned_.neighbours, [&](const GuestNeighbour& n) {
-        return n.guest == want.guest && n.shim == shim && want.mac == n.mac;
+        return n.guest == want.guest && n.shim == shim && want.mac == n.mac && want.origin == n.origin;
       });
-      if (want.mac && !there) changes_.push_back(AddNeighbour{want.parent, want.guest, *want.mac});
+      if (want.mac && !there) changes_.push_back(AddNeighbour{want.parent, want.guest, *want.mac, want.origin});
     }
   }
 

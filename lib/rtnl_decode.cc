@@ -18,6 +18,9 @@
 namespace vmt {
 namespace {
 
+// Times for user space are in ticks of 1/USER_HZ, which is 100 everywhere.
+constexpr std::int64_t kMillisecondsPerTick = 10;
+
 // The attributes of a message or of a nest, by type. An attribute that is too short for its reader reads as absent.
 template <int kMax>
 class Attributes {
@@ -184,12 +187,14 @@ std::optional<NeighbourAnswer> decode_neighbour(nlmsghdr* message) {
   const auto address = attributes.address(NDA_DST);
   if (!address) return std::nullopt;
   const auto* header = static_cast<const ndmsg*>(nlmsg_data(message));
+  const auto times = attributes.number<nda_cacheinfo>(NDA_CACHEINFO).value_or(nda_cacheinfo{});
   return NeighbourAnswer{.address = *address,
                          .device = static_cast<unsigned>(header->ndm_ifindex),
                          .mac = attributes.mac(NDA_LLADDR),
                          .protocol = attributes.number<std::uint8_t>(NDA_PROTOCOL).value_or(0),
                          .state = header->ndm_state,
-                         .proxy = (header->ndm_flags & NTF_PROXY) != 0};
+                         .proxy = (header->ndm_flags & NTF_PROXY) != 0,
+                         .age = std::chrono::milliseconds(times.ndm_updated * kMillisecondsPerTick)};
 }
 
 }  // namespace vmt

@@ -4,6 +4,7 @@
 
 #include <linux/netlink.h>
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -50,6 +51,7 @@ struct NeighbourAnswer {
   std::uint8_t protocol = 0;
   unsigned state = 0;  // NUD_*
   bool proxy = false;
+  std::chrono::milliseconds age{};  // since it last changed
 };
 
 std::optional<LinkAnswer> decode_link(nlmsghdr* message);

@@ -24,9 +24,14 @@ constexpr bool is_device_group(std::uint32_t group) {
          (group >= kDoomedGroups && group <= (kDoomedGroups | 0x7fff));
 }
 
-// rtm_protocol and NDA_PROTOCOL. 118 and 119 are in nobody's list (linux/rtnetlink.h, iproute2's rt_protos, FRR, BIRD).
+// rtm_protocol and NDA_PROTOCOL. 118 to 120 are in nobody's list (linux/rtnetlink.h, iproute2's rt_protos, FRR, BIRD).
 inline constexpr std::uint8_t kGuestProtocol = 118;   // belongs to a guest: a neighbour of ours names the MAC
 inline constexpr std::uint8_t kManualProtocol = 119;  // asked for with `virt-macvtap host up`
+// NDA_PROTOCOL only: a neighbour that the watcher has learned. Its route is a guest's like any other.
+inline constexpr std::uint8_t kLearnedProtocol = 120;
+
+// Who says that a guest has an address: somebody who wrote it down, or the guest itself.
+enum class Origin { kGiven, kLearned };
 
 // Who asked for a shim. Kept in IFLA_IFALIAS, which the kernel ignores in a create request (proven by
 // netns/rtnl_kernel_test): it is set last, by which a shim without one is known to be unfinished.

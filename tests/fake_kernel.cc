@@ -184,7 +184,7 @@ Status FakeKernel::add(const AddNeighbour& change) {
   if (shim == nullptr) return failed(ENODEV, change);
   for (const auto& neighbour : owned_.neighbours)
     if (neighbour.shim == shim->index && neighbour.guest == change.guest) return failed(EEXIST, change);
-  owned_.neighbours.push_back({change.guest, shim->index, change.mac});
+  owned_.neighbours.push_back({.guest = change.guest, .shim = shim->index, .mac = change.mac, .origin = change.origin});
   return {};
 }
 

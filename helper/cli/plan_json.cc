@@ -32,7 +32,11 @@ struct ToJson {
     return {{"change", "delete-proxy"}, {"parent", c.parent}, {"address", c.address.str()}};
   }
   Json operator()(const AddNeighbour& c) const {
-    return {{"change", "add-neighbour"}, {"parent", c.parent}, {"guest", c.guest.str()}, {"mac", c.mac.str()}};
+    return {{"change", "add-neighbour"},
+            {"parent", c.parent},
+            {"guest", c.guest.str()},
+            {"mac", c.mac.str()},
+            {"learned", c.origin == Origin::kLearned}};
   }
   Json operator()(const DeleteNeighbour& c) const {
     return {{"change", "delete-neighbour"}, {"shim", c.shim}, {"guest", c.guest.str()}};

@@ -94,6 +94,18 @@ TEST_P(KernelContractTest, DescribesAParentByNameAndIndex) {
   EXPECT_EQ(kernel_->index_of(kEth0), parent_);
 }
 
+TEST_P(KernelContractTest, TellsALearnedNeighbourFromAGivenOne) {
+  make_shim();
+  ASSERT_TRUE(kernel_->apply(AddNeighbour{parent_, ip("192.0.2.61"), kMac, Origin::kGiven}));
+  ASSERT_TRUE(kernel_->apply(AddNeighbour{parent_, ip("2001:db8:1::61"), kMac, Origin::kLearned}));
+  const auto found = owned().neighbours;
+  ASSERT_THAT(found, SizeIs(2));
+  for (const auto& neighbour : found) {
+    EXPECT_EQ(neighbour.origin, neighbour.guest.is_v4() ? Origin::kGiven : Origin::kLearned);
+    EXPECT_LT(neighbour.age, std::chrono::seconds(10));
+  }
+}
+
 TEST_P(KernelContractTest, AMissingParentIsNotFound) {
   const auto missing = kernel_->parent(*IfName::parse("eth9"));
   ASSERT_FALSE(missing);
