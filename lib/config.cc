@@ -5,6 +5,8 @@
 
 #include <utility>
 
+#include "lib/algorithm.h"
+
 namespace vmt {
 
 Status check_shim_addresses(const std::vector<IpPrefix>& addresses) {
@@ -23,11 +25,31 @@ bool Config::host_access_on(const IfName& parent) const {
   return it == parents.end() ? host_access : it->second.host_access.value_or(host_access);
 }
 
+std::vector<IpPrefix> Config::shim_addresses(const IfName& parent) const {
+  const auto it = parents.find(parent);
+  return it == parents.end() ? std::vector<IpPrefix>{} : it->second.addresses;
+}
+
+LearnMode Config::learning(const IfName& parent, const MacAddress& mac) const {
+  for (const auto& [name, guest] : guests)
+    if (guest.learn && contains(guest.given, mac, &GivenAddresses::mac)) return *guest.learn;
+  const auto it = parents.find(parent);
+  return it == parents.end() ? learn : it->second.learn.value_or(learn);
+}
+
+std::vector<IpAddress> Config::given_to(const MacAddress& mac) const {
+  std::vector<IpAddress> all;
+  for (const auto& [name, guest] : guests)
+    for (const auto& given : guest.given)
+      if (given.mac == mac) all.insert(all.end(), given.addresses.begin(), given.addresses.end());
+  return all;
+}
+
 std::vector<GivenAddresses> Config::given_to(const Guest& guest) const {
   std::vector<GivenAddresses> all;
   const auto append = [&](std::string_view key) {
     if (const auto it = guests.find(key); it != guests.end())
-      all.insert(all.end(), it->second.begin(), it->second.end());
+      all.insert(all.end(), it->second.given.begin(), it->second.given.end());
   };
   append(guest.name);
   if (guest.uuid) append(guest.uuid->str());

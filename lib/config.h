@@ -14,17 +14,40 @@ namespace vmt {
 // A shim's own addresses (numbered strategy): ordinary unicast addresses, at most one per family.
 Status check_shim_addresses(const std::vector<IpPrefix>& addresses);
 
+// Whether the watcher learns addresses from guests.
+enum class LearnMode {
+  kYes,
+  kStrict,  // a guest that was given addresses is held to them
+  kNo,      // only given addresses count
+};
+
 struct ParentConfig {
   std::optional<bool> host_access;
+  std::optional<LearnMode> learn;
   std::vector<IpPrefix> addresses;  // at most one per family; empty: borrow the host's
 };
 
+struct GuestConfig {
+  std::optional<LearnMode> learn;
+  std::vector<GivenAddresses> given;
+};
+
+inline constexpr unsigned kMostAddresses = 64;  // that `max-addresses` may allow
+
 struct Config {
   bool host_access = true;
+  LearnMode learn = LearnMode::kYes;
+  unsigned max_addresses = 8;  // learned ones, of one NIC
   std::map<IfName, ParentConfig> parents;
-  std::map<std::string, std::vector<GivenAddresses>, std::less<>> guests;  // key: name, or UUID in lower case
+  std::map<std::string, GuestConfig, std::less<>> guests;  // key: name, or UUID in lower case
 
   bool host_access_on(const IfName& parent) const;
+  // The numbered shim's; empty: it borrows the host's.
+  std::vector<IpPrefix> shim_addresses(const IfName& parent) const;
+  // The guest's word counts before the parent's. Goes by the MACs in a guest's section: the watcher knows no names.
+  LearnMode learning(const IfName& parent, const MacAddress& mac) const;
+  // What the file gives a NIC, whoever's it is.
+  std::vector<IpAddress> given_to(const MacAddress& mac) const;
   // What the file gives a guest, by its name and by its UUID.
   std::vector<GivenAddresses> given_to(const Guest& guest) const;
 };

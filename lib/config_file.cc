@@ -7,6 +7,7 @@
 
 #include <boost/program_options.hpp>
 #include <cerrno>
+#include <charconv>
 #include <set>
 #include <sstream>
 
@@ -41,6 +42,21 @@ std::expected<bool, Error> yes_or_no(std::string_view value) {
   return fail(invalid(fmt::format("{} is neither 'yes' nor 'no'", quoted(value))));
 }
 
+std::expected<LearnMode, Error> learn_mode(std::string_view value) {
+  if (value == "yes") return LearnMode::kYes;
+  if (value == "no") return LearnMode::kNo;
+  if (value == "strict") return LearnMode::kStrict;
+  return fail(invalid(fmt::format("{} is neither 'yes' nor 'no' nor 'strict'", quoted(value))));
+}
+
+std::expected<unsigned, Error> count(std::string_view value) {
+  unsigned number = 0;
+  const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
+  if (error != std::errc{} || end != value.data() + value.size() || number < 1 || number > kMostAddresses)
+    return fail(invalid(fmt::format("{} is no number from 1 to {}", quoted(value), kMostAddresses)));
+  return number;
+}
+
 // "guest web" + "52:54:..." out of Boost's "guest web.52:54:...": no key of ours has a dot, a section's name may.
 struct Key {
   std::string_view section, name;
@@ -70,24 +86,26 @@ class Reader {
   }
 
  private:
-  Status read_general(std::string_view name, std::string_view value) {
-    if (name != "host-access") return fail(invalid(fmt::format("unknown key {}", quoted(name))));
-    auto on = yes_or_no(value);
-    if (!on) return fail(on.error());
-    config_.host_access = *on;
+  template <typename To, typename Value>
+  static Status set(To& to, std::expected<Value, Error> value) {
+    if (!value) return fail(value.error());
+    to = *value;
     return {};
+  }
+
+  Status read_general(std::string_view name, std::string_view value) {
+    if (name == "host-access") return set(config_.host_access, yes_or_no(value));
+    if (name == "learn") return set(config_.learn, learn_mode(value));
+    if (name == "max-addresses") return set(config_.max_addresses, count(value));
+    return fail(invalid(fmt::format("unknown key {}", quoted(name))));
   }
 
   Status read_parent(std::string_view subject, std::string_view name, std::string_view value) {
     auto parent = IfName::parse(subject);
     if (!parent) return fail(parent.error());
     ParentConfig& entry = config_.parents[*parent];
-    if (name == "host-access") {
-      auto on = yes_or_no(value);
-      if (!on) return fail(on.error());
-      entry.host_access = *on;
-      return {};
-    }
+    if (name == "host-access") return set(entry.host_access, yes_or_no(value));
+    if (name == "learn") return set(entry.learn, learn_mode(value));
     if (name != "address") return fail(invalid(fmt::format("unknown key {} for a parent", quoted(name))));
     for (const auto word : words(value)) {
       auto prefix = IpPrefix::parse(word);
@@ -99,6 +117,9 @@ class Reader {
   }
 
   Status read_guest(std::string_view subject, std::string_view name, std::string_view value) {
+    const auto uuid = Uuid::parse(subject);
+    GuestConfig& entry = config_.guests[uuid ? uuid->str() : std::string(subject)];
+    if (name == "learn") return set(entry.learn, learn_mode(value));
     auto mac = MacAddress::parse(name);
     if (!mac) return fail(mac.error());
     GivenAddresses given{*mac, {}};
@@ -112,11 +133,9 @@ class Reader {
       given.addresses.push_back(*address);
     }
     if (given.addresses.empty()) return fail(invalid("an address is missing"));
-    const auto uuid = Uuid::parse(subject);
-    auto& entries = config_.guests[uuid ? uuid->str() : std::string(subject)];
-    if (contains(entries, *mac, &GivenAddresses::mac))
+    if (contains(entry.given, *mac, &GivenAddresses::mac))
       return fail(invalid(fmt::format("MAC {} is set twice", mac->str())));
-    entries.push_back(std::move(given));
+    entry.given.push_back(std::move(given));
     return {};
   }
 

@@ -68,11 +68,10 @@ std::string why_refused(const IpAddress& address, const Attachment& nic, const F
   return {};
 }
 
-void desire_addresses(const Attachment& nic, const Parent& parent, const Facts& facts, const Config& config,
-                      Wish& wish) {
-  const auto it = config.parents.find(parent.name);
-  const std::vector<IpPrefix> numbered = it == config.parents.end() ? std::vector<IpPrefix>{} : it->second.addresses;
-  for (const auto& address : nic.addresses) {
+void desire_addresses(const Attachment& nic, Origin origin, const Parent& parent, const Facts& facts,
+                      const Config& config, Wish& wish) {
+  const std::vector<IpPrefix> numbered = config.shim_addresses(parent.name);
+  for (const auto& address : origin == Origin::kGiven ? nic.addresses : nic.learned) {
     const auto note = [&](std::string_view why) {
       wish.notes.push_back(fmt::format("guest {} ({} on {}): address {} {}; left out", quoted(nic.guest), nic.mac.str(),
                                        parent.name.str(), address.str(), why));
@@ -83,7 +82,8 @@ void desire_addresses(const Attachment& nic, const Parent& parent, const Facts& 
     } else if (const auto why = why_refused(address, nic, facts, wish.desired); !why.empty()) {
       note(why);
     } else {
-      wish.desired.addresses.push_back({.parent = parent.index, .guest = address, .source = *source, .mac = nic.mac});
+      wish.desired.addresses.push_back(
+          {.parent = parent.index, .guest = address, .source = *source, .mac = nic.mac, .origin = origin});
     }
   }
 }
@@ -144,9 +144,7 @@ Wish desire(std::span<const Attachment> nics, const Facts& facts, const Config& 
     const bool known =
         std::ranges::any_of(wish.desired.shims, [&](const DesiredShim& s) { return s.parent.index == parent->index; });
     if (!known) {
-      const auto it = config.parents.find(parent->name);
-      wish.desired.shims.push_back(shim_for(
-          *parent, ShimRole::kGuests, it == config.parents.end() ? std::vector<IpPrefix>{} : it->second.addresses));
+      wish.desired.shims.push_back(shim_for(*parent, ShimRole::kGuests, config.shim_addresses(parent->name)));
       if (!parent->up)
         wish.notes.push_back(
             fmt::format("parent {} is down: host and guests cannot talk until it is up", parent->name.str()));
@@ -156,8 +154,12 @@ Wish desire(std::span<const Attachment> nics, const Facts& facts, const Config& 
                         "the host only",
                         parent->name.str()));
     }
-    desire_addresses(nic, *parent, facts, config, wish);
+    desire_addresses(nic, Origin::kGiven, *parent, facts, config, wish);
   }
+  // After all that was given: it beats what was learned.
+  for (const auto& nic : nics)
+    if (const Parent* parent = find_parent(facts, nic.parent))
+      desire_addresses(nic, Origin::kLearned, *parent, facts, config, wish);
   return wish;
 }
 

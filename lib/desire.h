@@ -18,7 +18,8 @@ struct Attachment {
   std::string guest;  // the domain's name, for notes
   IfName parent;
   MacAddress mac;
-  std::vector<IpAddress> addresses;
+  std::vector<IpAddress> addresses;     // given
+  std::vector<IpAddress> learned = {};  // heard from the guest itself, by the watcher
 };
 
 // Notes are sentences for the log: what will not work, and why.

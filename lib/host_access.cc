@@ -4,10 +4,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
 #include <set>
 
 #include "lib/algorithm.h"
+#include "lib/attach_plan.h"
 #include "lib/desire.h"
 #include "lib/plan.h"
 #include "lib/premade.h"
@@ -16,143 +16,10 @@
 namespace vmt {
 namespace {
 
-template <typename T>
-std::vector<T> unique(std::vector<T> values) {
-  std::ranges::sort(values);
-  const auto rest = std::ranges::unique(values);
-  values.erase(rest.begin(), rest.end());
-  return values;
-}
-
 std::vector<MacAddress> macs_of(const Guest& guest) {
   std::vector<MacAddress> macs;
   for (const auto& nic : guest.nics) macs.push_back(nic.mac);
   return macs;
-}
-
-std::vector<unsigned> indices(std::span<const Parent> parents) {
-  std::vector<unsigned> result;
-  for (const auto& parent : parents) result.push_back(parent.index);
-  return result;
-}
-
-// The parents that the attachments name; one that is not there becomes a note. An attachment that names its parent by
-// an altname gets the primary one, under which the configuration may switch it off.
-std::vector<Parent> read_parents(Kernel& kernel, std::vector<Attachment>& nics, const Config& config,
-                                 std::vector<std::string>& notes) {
-  std::map<IfName, std::optional<Parent>> known;
-  for (auto& nic : nics) {
-    auto [it, is_new] = known.try_emplace(nic.parent);
-    if (is_new) {
-      auto parent = kernel.parent(nic.parent);
-      if (parent)
-        it->second = std::move(*parent);
-      else
-        notes.push_back(fmt::format("guest {}: no host access: {}", quoted(nic.guest), parent.error().message));
-    }
-    if (it->second) nic.parent = it->second->name;
-  }
-  std::erase_if(nics, [&](const Attachment& nic) { return !config.host_access_on(nic.parent); });
-  std::vector<Parent> parents;
-  for (const auto& [name, parent] : known)
-    if (parent && contains(nics, parent->name, &Attachment::parent) &&
-        !contains(parents, parent->index, &Parent::index))
-      parents.push_back(*parent);
-  return parents;
-}
-
-// Which MACs are macvtaps now; only worth the dump when an address is contended.
-Status read_contenders(Kernel& kernel, std::span<const Attachment> nics, Facts& facts) {
-  const bool contended = std::ranges::any_of(facts.neighbours, [&](const GuestNeighbour& n) {
-    return std::ranges::any_of(nics,
-                               [&](const Attachment& a) { return a.mac != n.mac && contains(a.addresses, n.guest); });
-  });
-  if (!contended) return {};
-  auto children = kernel.children();
-  if (!children) return fail(children.error());
-  for (const auto& child : *children)
-    if (child.macvtap) facts.live.push_back(child.mac);
-  return {};
-}
-
-// Of what is owned at these NICs' addresses, what a plan for them may touch: not another guest's that is there, and
-// nothing made by hand.
-Owned without_others(Owned owned, const Facts& facts, std::span<const Attachment> nics) {
-  const auto others = [&](const GuestNeighbour& n) {
-    return !contains(nics, n.mac, &Attachment::mac) && contains(facts.live, n.mac);
-  };
-  std::erase_if(owned.routes, [&](const GuestRoute& route) {
-    return route.manual || std::ranges::any_of(owned.neighbours, [&](const GuestNeighbour& n) {
-             return others(n) && n.guest == route.guest && n.shim == route.shim;
-           });
-  });
-  std::erase_if(owned.neighbours, others);
-  return owned;
-}
-
-// One guest's start only adds to a shim: an address or a proxy on it that this guest's configuration does not ask for
-// may be another's, or made by hand. A sync, which knows them all, takes away what is stale.
-void keep_what_others_use(const Owned& owned, Desired& desired) {
-  for (auto& want : desired.shims) {
-    const auto have = std::ranges::find(owned.shims, want.parent.index, &Shim::parent);
-    if (have == owned.shims.end()) continue;
-    for (const auto& address : have->addresses)
-      if (!contains(want.addresses, address)) want.addresses.push_back(address);
-    for (const auto& address : have->proxied)
-      if (!contains(want.proxied, address)) want.proxied.push_back(address);
-  }
-}
-
-PlanResult plan_attachments(Kernel& kernel, Attachments wanted, const Config& config, const Desired& kept,
-                            bool everything) {
-  Planned result{.changes = {}, .notes = wanted.notes};
-  if (wanted.nics.empty() && !everything) return result;
-  Facts facts;
-  facts.parents = read_parents(kernel, wanted.nics, config, result.notes);
-  std::vector<IpAddress> addresses;
-  for (const auto& nic : wanted.nics) addresses.insert(addresses.end(), nic.addresses.begin(), nic.addresses.end());
-  addresses = unique(std::move(addresses));
-  auto owned = kernel.owned(everything ? Scope{} : Scope{.parents = indices(facts.parents), .addresses = addresses});
-  if (!owned) return fail(owned.error());
-  facts.neighbours = owned->neighbours;
-  std::ranges::copy_if(owned->routes, std::back_inserter(facts.manual), &GuestRoute::manual);
-  for (const auto& address : addresses) {
-    if (contains(owned->routes, address, &GuestRoute::guest)) continue;  // ours, so not the host's own
-    auto route = kernel.route_to(address);
-    if (!route) return fail(route.error());
-    if (*route) facts.routes.emplace(address, **route);
-  }
-  if (auto status = read_contenders(kernel, wanted.nics, facts); !status) return fail(status.error());
-  Wish wish = desire(wanted.nics, facts, config);
-  result.notes.insert(result.notes.end(), wish.notes.begin(), wish.notes.end());
-  if (!everything) keep_what_others_use(*owned, wish.desired);
-  for (const auto& shim : kept.shims) {
-    std::erase_if(wish.desired.shims, [&](const DesiredShim& s) { return s.parent.index == shim.parent.index; });
-    wish.desired.shims.push_back(shim);
-  }
-  wish.desired.addresses.insert(wish.desired.addresses.end(), kept.addresses.begin(), kept.addresses.end());
-  result.changes = plan(wish.desired, everything ? *owned : without_others(*owned, facts, wanted.nics));
-  return result;
-}
-
-// What was made by hand, as a wish: so a sync repairs it and takes nothing of it away.
-std::expected<Desired, Error> manual_desire(Kernel& kernel, const Owned& owned) {
-  Desired desired;
-  for (const auto& shim : owned.shims) {
-    const auto on_shim = [&](const GuestRoute& r) { return r.manual && r.shim == shim.index; };
-    if (shim.parent == 0 || (shim.role != ShimRole::kManual && std::ranges::none_of(owned.routes, on_shim))) continue;
-    auto parent = kernel.parent(shim.parent);
-    if (!parent) return fail(parent.error());
-    for (const auto& route : owned.routes) {
-      if (!on_shim(route)) continue;
-      const auto source = source_for(route.guest, *parent, shim.addresses);
-      if (source || route.source)  // the one it has, when the host has no better one now
-        desired.addresses.push_back(
-            {.parent = shim.parent, .guest = route.guest, .source = source ? *source : *route.source, .mac = {}});
-    }
-    desired.shims.push_back(shim_for(*parent, shim.role, shim.addresses));
-  }
-  return desired;
 }
 
 bool is_deletion(const Change& change) {
@@ -199,7 +66,7 @@ std::optional<std::vector<unsigned>> known_parents(Kernel& kernel, const Guest& 
 PlanResult plan_start(Kernel& kernel, const Guest& guest, const Config& config) {
   const auto placed = with_placements(kernel, guest);
   if (!placed) return fail(placed.error());
-  return plan_attachments(kernel, attachments_of(*placed, config), config, {}, false);
+  return plan_attachments(kernel, attachments_of(*placed, config), config, nullptr);
 }
 
 PlanResult plan_stop(Kernel& kernel, const Guest& guest) {
@@ -251,7 +118,8 @@ PlanResult plan_sync(Kernel& kernel, std::span<const Guest> guests, const Config
   if (!owned) return fail(owned.error());
   auto kept = manual_desire(kernel, *owned);
   if (!kept) return fail(kept.error());
-  return plan_attachments(kernel, all, config, *kept, true);
+  const Whole whole{.owned = std::move(*owned), .kept = std::move(*kept)};
+  return plan_attachments(kernel, std::move(all), config, &whole);
 }
 
 PlanResult plan_clean(Kernel& kernel) {

@@ -22,6 +22,8 @@ struct HostAddress {
   IpPrefix prefix;
   // Global scope, not tentative, deprecated, temporary or failed in duplicate detection: a fit source for replies.
   bool preferred = true;
+
+  bool operator==(const HostAddress&) const = default;
 };
 
 struct Parent {

@@ -69,7 +69,7 @@ TEST(AttachmentsTest, SwitchedOffIsSilent) {
 
 TEST(AttachmentsTest, MetadataAndConfigurationAddUpWithoutDoubles) {
   Config config;
-  config.guests["web"] = {{kMac, {ip("192.0.2.61"), ip("192.0.2.62")}}, {kOther, {ip("192.0.2.63")}}};
+  config.guests["web"].given = {{kMac, {ip("192.0.2.61"), ip("192.0.2.62")}}, {kOther, {ip("192.0.2.63")}}};
   const auto result = attachments_of(guest_with(MacvlanMode::kBridge), config);
   ASSERT_EQ(result.nics.size(), 1U);
   EXPECT_THAT(result.nics[0].addresses, ElementsAre(ip("192.0.2.61"), ip("192.0.2.62")));

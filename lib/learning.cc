@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "lib/learning.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "lib/algorithm.h"
+#include "lib/desire.h"
+
+namespace vmt {
+namespace {
+
+using std::chrono::milliseconds;
+
+// When a DHCP client is asked whether it has its address yet: servers answer in milliseconds, or check the address
+// first for a second or three.
+constexpr std::array kLeaseAsks = {milliseconds(20),  milliseconds(80),   milliseconds(200),  milliseconds(300),
+                                   milliseconds(600), milliseconds(1000), milliseconds(2000), milliseconds(4000)};
+constexpr milliseconds kLookPeriod{1000};     // between two looks for silent addresses
+constexpr int kChecksPerLook = 16;            //
+constexpr milliseconds kSearchPeriod{200};    // between two searches among all guests
+constexpr std::size_t kGuestsPerSearch = 64;  //
+constexpr milliseconds kRoomCheck{5000};      // an address heard of since then makes no room for another
+
+}  // namespace
+
+const Ground* Learning::ground(unsigned parent) const {
+  const auto it = grounds_.find(parent);
+  return it == grounds_.end() ? nullptr : &it->second;
+}
+
+Learning::GuestState* Learning::state(const GuestKey& guest) {
+  const auto it = guests_.find(guest);
+  return it == guests_.end() ? nullptr : &it->second;
+}
+
+std::optional<IpAddress> Learning::source_of(unsigned parent, const IpAddress& address, bool on_shim) const {
+  const Ground* where = ground(parent);
+  if (where == nullptr) return std::nullopt;
+  const auto source = source_for(address, where->parent,
+                                 on_shim ? config_->shim_addresses(where->parent.name) : std::vector<IpPrefix>{});
+  return source ? std::optional(*source) : std::nullopt;
+}
+
+void Learning::update(std::vector<Ground> grounds, const std::vector<LearnedAddress>& given, Time now) {
+  std::map<unsigned, Ground> next;
+  for (auto& ground : grounds) {
+    const auto old = grounds_.find(ground.parent.index);
+    // On another ground other claims are good.
+    if (old != grounds_.end() && old->second.parent.addresses != ground.parent.addresses)
+      for (auto& [guest, state] : guests_)
+        if (guest.parent == ground.parent.index) state.refused.clear();
+    next.emplace(ground.parent.index, std::move(ground));
+  }
+  grounds_ = std::move(next);
+  const auto is_there = [&](unsigned parent, const MacAddress& mac) {
+    const Ground* where = ground(parent);
+    return where != nullptr && where->guests.contains(mac);
+  };
+  std::erase_if(guests_, [&](const auto& entry) { return !is_there(entry.first.parent, entry.first.mac); });
+  for (const auto& [index, ground] : grounds_)
+    for (const auto& [mac, name] : ground.guests) guests_.try_emplace(GuestKey{index, mac});
+  std::erase_if(known_, [&](const auto& entry) {
+    return entry.second.origin == Origin::kGiven || !is_there(entry.second.parent, entry.second.mac) ||
+           !may_learn({entry.second.parent, entry.second.mac});
+  });
+  for (const auto& g : given)
+    known_.insert_or_assign(g.address,
+                            Known{.parent = g.parent, .mac = g.mac, .origin = Origin::kGiven, .confirmed = now});
+  for (auto& [address, open] : cases_)
+    if (!known_.contains(address)) open.holder.reset();
+  std::erase_if(cases_, [&](const auto& entry) {
+    const auto& [address, open] = entry;
+    const auto known = known_.find(address);
+    if (known != known_.end() && known->second.origin == Origin::kGiven) return true;
+    return open.claimant ? !is_there(open.parent, *open.claimant) : !open.holder;
+  });
+}
+
+void Learning::adopt(const LearnedAddress& learned, Time now) {
+  const GuestKey guest{learned.parent, learned.mac};
+  if (state(guest) == nullptr || !may_learn(guest)) return;
+  known_.try_emplace(learned.address, Known{.parent = learned.parent, .mac = learned.mac, .confirmed = now});
+}
+
+void Learning::refuse(const LearnedAddress& learned, Time now) {
+  known_.erase(learned.address);
+  refuse(GuestKey{learned.parent, learned.mac}, learned.address, now);
+}
+
+void Learning::hear(unsigned parent, const Heard& heard, Time now) {
+  check_the_silent(now);
+  const GuestKey guest{parent, heard.mac};
+  const bool is_guest = state(guest) != nullptr;
+  if (heard.kind == Heard::Kind::kLease) {
+    if (is_guest) expect_lease(guest, heard.address, now);
+  } else if (is_guest) {
+    hear_guest(guest, heard.address, now);
+  } else {
+    hear_stranger(parent, heard.mac, heard.address, now);
+  }
+}
+
+void Learning::hear_guest(const GuestKey& guest, const IpAddress& address, Time now) {
+  auto& lease = state(guest)->lease;
+  if (lease && lease->address == address) lease.reset();
+  const auto known = known_.find(address);
+  if (known == known_.end() || known->second.parent != guest.parent || known->second.mac != guest.mac)
+    return claim(guest, address, now);
+  known->second.confirmed = now;
+  if (cases_.contains(address)) settle(address, known->second, now);
+}
+
+// A machine of the LAN, or one on the parent that gets no host access.
+void Learning::hear_stranger(unsigned parent, const MacAddress& mac, const IpAddress& address, Time now) {
+  const auto open = cases_.find(address);
+  if (open != cases_.end() && open->second.parent == parent && open->second.claimant) {
+    const GuestKey claimant{parent, *open->second.claimant};
+    if (claimant.mac == mac) return;
+    note(claimant, fmt::format("{} claims {}, which {} has: refused", claimant.mac.str(), address.str(), mac.str()));
+    refuse(claimant, address, now);
+    cases_.erase(open);
+    return;
+  }
+  const auto known = known_.find(address);
+  if (known == known_.end() || known->second.parent != parent || known->second.mac == mac) return;
+  const GuestKey holder{parent, known->second.mac};
+  if (known->second.origin == Origin::kGiven)
+    note(holder,
+         fmt::format("{} claims {}, which is given to {}: it stays there", mac.str(), address.str(), holder.mac.str()));
+  else
+    check(address, known->second, mac, now);
+}
+
+std::string Learning::why_never(const GuestKey& guest, const IpAddress& address) const {
+  const Ground& where = grounds_.at(guest.parent);
+  if (const auto source = source_for(address, where.parent, config_->shim_addresses(where.parent.name)); !source)
+    return source.error().message;
+  const auto known = known_.find(address);
+  if (known != known_.end() && known->second.origin == Origin::kGiven)
+    return fmt::format("is given to {}", known->second.mac.str());
+  return {};
+}
+
+bool Learning::may_learn(const GuestKey& guest) const {
+  const Ground* where = ground(guest.parent);
+  if (where == nullptr) return false;
+  switch (config_->learning(where->parent.name, guest.mac)) {
+    case LearnMode::kNo:
+      return false;
+    case LearnMode::kStrict:
+      return std::ranges::none_of(known_, [&](const auto& entry) {
+        const Known& k = entry.second;
+        return k.origin == Origin::kGiven && k.parent == guest.parent && k.mac == guest.mac;
+      });
+    case LearnMode::kYes:
+      break;
+  }
+  return true;
+}
+
+std::size_t Learning::count_of(const GuestKey& guest) const {
+  const auto known = std::ranges::count_if(known_, [&](const auto& entry) {
+    return entry.second.origin == Origin::kLearned && entry.second.parent == guest.parent &&
+           entry.second.mac == guest.mac;
+  });
+  const auto open = std::ranges::count_if(cases_, [&](const auto& entry) {
+    return entry.second.parent == guest.parent && entry.second.claimant == guest.mac;
+  });
+  return static_cast<std::size_t>(known + open);
+}
+
+void Learning::claim(const GuestKey& guest, const IpAddress& address, Time now) {
+  if (!may_learn(guest)) return;
+  auto& refused = state(guest)->refused;
+  if (const auto it = refused.find(address); it != refused.end() && now < it->second) return;
+  if (refused.size() >= kMaxRefusals) {
+    std::erase_if(refused, [&](const auto& entry) { return entry.second <= now; });
+    if (refused.size() >= kMaxRefusals) return;
+  }
+  if (const auto why = why_never(guest, address); !why.empty()) {
+    note(guest, fmt::format("{} on {} claims {}, which {}: refused", guest.mac.str(),
+                            grounds_.at(guest.parent).parent.name.str(), address.str(), why));
+    return refuse(guest, address, now);
+  }
+  if (const auto open = cases_.find(address); open != cases_.end()) {
+    if (open->second.claimant == guest.mac && open->second.parent == guest.parent) return;
+    // Whoever came first is being looked at; when nothing comes of it, the next announcement is heard.
+    if (open->second.claimant) return;
+  }
+  if (count_of(guest) >= config_->max_addresses) return make_room(guest, now);
+  const auto known = known_.find(address);
+  Case& open = cases_[address];
+  open = Case{.parent = guest.parent, .claimant = guest.mac, .holder = {}, .rival = {}, .due = now + kObjection};
+  ask(guest.parent, address, std::nullopt);
+  if (known == known_.end()) return;
+  open.holder = known->second.mac;
+  open.asks_left = kAsks - 1;
+  open.due = now + kAnswer;
+  ask(known->second.parent, address, known->second.mac);
+}
+
+void Learning::make_room(const GuestKey& guest, Time now) {
+  note(guest, fmt::format("{} claims more than {} addresses (max-addresses): further ones are refused while it has "
+                          "those",
+                          guest.mac.str(), config_->max_addresses));
+  auto oldest = known_.end();
+  for (auto it = known_.begin(); it != known_.end(); ++it)
+    if (it->second.origin == Origin::kLearned && it->second.parent == guest.parent && it->second.mac == guest.mac &&
+        (oldest == known_.end() || it->second.confirmed < oldest->second.confirmed))
+      oldest = it;
+  if (oldest != known_.end() && oldest->second.confirmed + kRoomCheck < now)
+    check(oldest->first, oldest->second, std::nullopt, now);
+}
+
+void Learning::expect_lease(const GuestKey& guest, const IpAddress& address, Time now) {
+  const auto known = known_.find(address);
+  const bool has_it = known != known_.end() && known->second.mac == guest.mac && known->second.parent == guest.parent;
+  if (has_it || !may_learn(guest) || !why_never(guest, address).empty()) return;
+  auto& lease = state(guest)->lease;
+  // Repeated requests must not put off the questions.
+  if (lease && lease->address == address) return;
+  lease = Lease{.address = address, .due = now + kLeaseAsks[0]};
+}
+
+void Learning::missed(unsigned parent, const IpAddress& address, Time now) {
+  if (known_.contains(address) || now < next_search_ || !source_of(parent, address, true)) return;
+  next_search_ = now + kSearchPeriod;
+  std::size_t asked = 0;
+  for (const auto& [guest, state] : guests_) {
+    const bool has_one = std::ranges::any_of(known_, [&](const auto& entry) {
+      return entry.second.mac == guest.mac && entry.second.parent == guest.parent &&
+             entry.first.family() == address.family();
+    });
+    if (guest.parent != parent || has_one || !may_learn(guest)) continue;
+    ask(parent, address, guest.mac);
+    if (++asked == kGuestsPerSearch) return;
+  }
+}
+
+void Learning::check(const IpAddress& address, const Known& known, std::optional<MacAddress> rival, Time now) {
+  if (cases_.contains(address) || now < known.settled_until) return;
+  cases_[address] = Case{.parent = known.parent,
+                         .claimant = {},
+                         .holder = known.mac,
+                         .rival = std::move(rival),
+                         .asks_left = kAsks - 1,
+                         .due = now + kAnswer};
+  ask(known.parent, address, known.mac);
+}
+
+void Learning::check_the_silent(Time now) {
+  if (now < next_look_) return;
+  next_look_ = now + kLookPeriod;
+  int checks = 0;
+  for (const auto& [address, known] : known_) {
+    if (known.origin == Origin::kGiven || now - known.confirmed < kConfirmation) continue;
+    check(address, known, std::nullopt, now);
+    if (++checks == kChecksPerLook) return;
+  }
+}
+
+// The holder has answered.
+void Learning::settle(const IpAddress& address, Known& known, Time now) {
+  const Case open = cases_.at(address);
+  cases_.erase(address);
+  const GuestKey holder{known.parent, known.mac};
+  const auto rival = open.claimant ? open.claimant : open.rival;
+  if (!rival) return;
+  known.settled_until = now + kRefusal;
+  note(holder, fmt::format("{} claims {}, which {} has: refused", rival->str(), address.str(), known.mac.str()));
+  if (open.claimant) refuse(GuestKey{open.parent, *open.claimant}, address, now);
+}
+
+void Learning::refuse(const GuestKey& guest, const IpAddress& address, Time now) {
+  if (auto* refused = state(guest)) refused->refused[address] = now + kRefusal;
+}
+
+void Learning::note(const GuestKey& guest, std::string line) {
+  auto* about = state(guest);
+  if (about == nullptr || about->said.size() > kMaxNotes) return;
+  if (about->said.size() == kMaxNotes)
+    line = fmt::format("no more will be said about the claims of {}", guest.mac.str());
+  if (about->said.insert(line).second) decisions_.notes.push_back(std::move(line));
+}
+
+void Learning::ask(unsigned parent, const IpAddress& address, const std::optional<MacAddress>& guest) {
+  if (const auto source = source_of(parent, address, guest.has_value()))
+    decisions_.questions.push_back({.parent = parent, .source = *source, .address = address, .guest = guest});
+}
+
+std::optional<Learning::Time> Learning::due() const {
+  std::optional<Time> first;
+  const auto consider = [&](Time time) {
+    if (!first || time < *first) first = time;
+  };
+  for (const auto& [address, open] : cases_) consider(open.due);
+  for (const auto& [guest, state] : guests_)
+    if (state.lease) consider(state.lease->due);
+  return first;
+}
+
+void Learning::tick(Time now) {
+  std::vector<IpAddress> late;
+  for (const auto& [address, open] : cases_)
+    if (open.due <= now) late.push_back(address);
+  for (const auto& address : late) proceed(address, now);
+  ask_lessees(now);
+}
+
+void Learning::proceed(const IpAddress& address, Time now) {
+  Case& open = cases_.at(address);
+  if (open.holder && open.asks_left > 0) {
+    --open.asks_left;
+    open.due = now + kAnswer;
+    return ask(known_.contains(address) ? known_.at(address).parent : open.parent, address, open.holder);
+  }
+  const Case decided = open;
+  cases_.erase(address);
+  if (decided.holder && known_.erase(address) > 0) decisions_.forget.push_back(address);
+  if (decided.claimant) learn({decided.parent, *decided.claimant}, address, now);
+}
+
+void Learning::learn(const GuestKey& guest, const IpAddress& address, Time now) {
+  known_.insert_or_assign(address, Known{.parent = guest.parent, .mac = guest.mac, .confirmed = now});
+  decisions_.learn.push_back({guest.parent, guest.mac, address});
+}
+
+void Learning::ask_lessees(Time now) {
+  for (auto& [guest, state] : guests_) {
+    if (!state.lease || state.lease->due > now) continue;
+    ask(guest.parent, state.lease->address, guest.mac);
+    if (++state.lease->asked == kLeaseAsks.size())
+      state.lease.reset();
+    else
+      state.lease->due = now + kLeaseAsks[state.lease->asked];
+  }
+}
+
+Learning::Decisions Learning::take() {
+  return std::exchange(decisions_, {});
+}
+
+std::vector<LearnedAddress> Learning::learned() const {
+  std::vector<LearnedAddress> all;
+  for (const auto& [address, known] : known_)
+    if (known.origin == Origin::kLearned) all.push_back({known.parent, known.mac, address});
+  return all;
+}
+
+}  // namespace vmt

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "lib/watch_plan.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "lib/algorithm.h"
+#include "lib/attach_plan.h"
+
+namespace vmt {
+namespace {
+
+const Ground* find(std::span<const Ground> grounds, unsigned parent) {
+  const auto it = std::ranges::find_if(grounds, [&](const Ground& g) { return g.parent.index == parent; });
+  return it == grounds.end() ? nullptr : &*it;
+}
+
+const Shim* shim_on(const Owned& owned, unsigned parent) {
+  const auto it = std::ranges::find(owned.shims, parent, &Shim::parent);
+  return it == owned.shims.end() ? nullptr : &*it;
+}
+
+// The pinned neighbours of one origin whose guests are there.
+std::vector<LearnedAddress> pinned_on(std::span<const Ground> grounds, const Owned& owned, Origin origin) {
+  std::map<unsigned, const Ground*> by_shim;
+  for (const auto& shim : owned.shims)
+    if (const Ground* ground = find(grounds, shim.parent)) by_shim.emplace(shim.index, ground);
+  std::vector<LearnedAddress> pinned;
+  for (const auto& neighbour : owned.neighbours) {
+    const auto it = by_shim.find(neighbour.shim);
+    if (neighbour.origin == origin && it != by_shim.end() && it->second->guests.contains(neighbour.mac))
+      pinned.push_back({it->second->parent.index, neighbour.mac, neighbour.guest});
+  }
+  return pinned;
+}
+
+// Shims without guests that wait for one.
+void keep_lingering(Kernel& kernel, const Owned& owned, const Watched& watched, Desired& kept) {
+  for (const unsigned index : watched.lingering) {
+    const Shim* shim = shim_on(owned, index);
+    const bool is_kept = std::ranges::any_of(kept.shims, [&](const DesiredShim& s) { return s.parent.index == index; });
+    if (shim == nullptr || is_kept || find(watched.grounds, index) != nullptr) continue;
+    if (const auto parent = kernel.parent(index)) kept.shims.push_back(shim_for(*parent, shim->role, shim->addresses));
+  }
+}
+
+using Key = std::pair<unsigned, MacAddress>;
+
+std::map<Key, std::vector<IpAddress>> by_guest(std::span<const LearnedAddress> addresses) {
+  std::map<Key, std::vector<IpAddress>> result;
+  for (const auto& address : addresses) result[{address.parent, address.mac}].push_back(address.address);
+  return result;
+}
+
+}  // namespace
+
+std::vector<Ground> grounds_of(Kernel& kernel, std::span<const Child> children, const Config& config) {
+  std::map<unsigned, Ground> grounds;
+  for (const auto& child : children) {
+    if (!child.macvtap || child.mode != MacvlanMode::kBridge || child.parent == 0) continue;
+    auto it = grounds.find(child.parent);
+    if (it == grounds.end()) {
+      auto parent = kernel.parent(child.parent);
+      if (!parent || !config.host_access_on(parent->name)) continue;
+      it = grounds.emplace(child.parent, Ground{.parent = std::move(*parent), .guests = {}}).first;
+    }
+    it->second.guests.emplace(child.mac, child.name);
+  }
+  std::vector<Ground> result;
+  for (auto& [index, ground] : grounds) result.push_back(std::move(ground));
+  return result;
+}
+
+std::vector<LearnedAddress> given_on(std::span<const Ground> grounds, const Owned& owned, const Config& config) {
+  auto given = pinned_on(grounds, owned, Origin::kGiven);
+  for (const auto& ground : grounds)
+    for (const auto& [mac, name] : ground.guests)
+      for (const auto& address : config.given_to(mac)) {
+        const LearnedAddress entry{ground.parent.index, mac, address};
+        if (!contains(given, entry)) given.push_back(entry);
+      }
+  return given;
+}
+
+std::vector<LearnedAddress> learned_on(std::span<const Ground> grounds, const Owned& owned) {
+  return pinned_on(grounds, owned, Origin::kLearned);
+}
+
+PlanResult plan_watch(Kernel& kernel, Owned owned, const Watched& watched, const Config& config) {
+  auto kept = manual_desire(kernel, owned);
+  if (!kept) return fail(kept.error());
+  keep_lingering(kernel, owned, watched, *kept);
+  const auto given = by_guest(given_on(watched.grounds, owned, config));
+  const auto learned = by_guest(watched.learned);
+  Attachments all;
+  for (const auto& ground : watched.grounds) {
+    // A shim that is there stays: the host's address may only be changing.
+    if (ground.parent.addresses.empty() && shim_on(owned, ground.parent.index) == nullptr) {
+      all.notes.push_back(fmt::format("parent {} has no address: no host access for its guests until it has one",
+                                      ground.parent.name.str()));
+      continue;
+    }
+    for (const auto& [mac, name] : ground.guests) {
+      const Key key{ground.parent.index, mac};
+      const auto addresses_in = [&](const auto& map) {
+        const auto it = map.find(key);
+        return it == map.end() ? std::vector<IpAddress>{} : it->second;
+      };
+      all.nics.push_back({.guest = name.str(),
+                          .parent = ground.parent.name,
+                          .mac = mac,
+                          .addresses = addresses_in(given),
+                          .learned = addresses_in(learned)});
+    }
+  }
+  const Whole whole{.owned = std::move(owned), .kept = std::move(*kept)};
+  return plan_attachments(kernel, std::move(all), config, &whole, Contention::kDecided);
+}
+
+PlanResult plan_learned(Kernel& kernel, const LearnedAddress& learned, const Ground& ground, const Config& config) {
+  const auto name = ground.guests.find(learned.mac);
+  Attachments one;
+  one.nics.push_back({.guest = name == ground.guests.end() ? learned.mac.str() : name->second.str(),
+                      .parent = ground.parent.name,
+                      .mac = learned.mac,
+                      .addresses = {},
+                      .learned = {learned.address}});
+  return plan_attachments(kernel, std::move(one), config, nullptr, Contention::kDecided);
+}
+
+}  // namespace vmt

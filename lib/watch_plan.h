@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// What the watcher wants: host access for every bridge-mode macvtap there is, whoever made it. The watcher knows no
+// domains; what the hook has pinned for a guest that is there stays.
+#pragma once
+
+#include <set>
+#include <vector>
+
+#include "lib/host_access.h"
+#include "lib/learning.h"
+
+namespace vmt {
+
+struct Watched {
+  std::vector<Ground> grounds;  // each parent with a bridge-mode macvtap
+  std::vector<LearnedAddress> learned;
+  std::set<unsigned> lingering;  // parents whose shim stays for now, though nobody is on them
+};
+
+// The grounds out of all macvtaps; parents that are gone, or are no parents for a shim, are left out.
+std::vector<Ground> grounds_of(Kernel& kernel, std::span<const Child> children, const Config& config);
+
+// What is written down for the guests that are there: pinned by the hook, or in the configuration.
+std::vector<LearnedAddress> given_on(std::span<const Ground> grounds, const Owned& owned, const Config& config);
+
+// What an earlier watcher has learned of the guests that are there.
+std::vector<LearnedAddress> learned_on(std::span<const Ground> grounds, const Owned& owned);
+
+// Everything: as plan_sync(), but for the guests that the kernel shows. `owned` is all that we own.
+PlanResult plan_watch(Kernel& kernel, Owned owned, const Watched& watched, const Config& config);
+
+// One address that was learned: asks for points only, so that it costs the same among thousands. A note says why the
+// guest cannot have it; there are no changes then.
+PlanResult plan_learned(Kernel& kernel, const LearnedAddress& learned, const Ground& ground, const Config& config);
+
+}  // namespace vmt
