@@ -86,9 +86,11 @@ void Learning::adopt(const LearnedAddress& learned, Time now) {
   known_.try_emplace(learned.address, Known{.parent = learned.parent, .mac = learned.mac, .confirmed = now});
 }
 
-void Learning::refuse(const LearnedAddress& learned, Time now) {
+void Learning::refuse(const LearnedAddress& learned, std::string why, Time now) {
+  const GuestKey guest{learned.parent, learned.mac};
   known_.erase(learned.address);
-  refuse(GuestKey{learned.parent, learned.mac}, learned.address, now);
+  refuse(guest, learned.address, now);
+  note(guest, std::move(why));
 }
 
 void Learning::hear(unsigned parent, const Heard& heard, Time now) {
@@ -229,16 +231,13 @@ void Learning::expect_lease(const GuestKey& guest, const IpAddress& address, Tim
 void Learning::missed(unsigned parent, const IpAddress& address, Time now) {
   if (known_.contains(address) || now < next_search_ || !source_of(parent, address, true)) return;
   next_search_ = now + kSearchPeriod;
-  std::size_t asked = 0;
-  for (const auto& [guest, state] : guests_) {
-    const bool has_one = std::ranges::any_of(known_, [&](const auto& entry) {
-      return entry.second.mac == guest.mac && entry.second.parent == guest.parent &&
-             entry.first.family() == address.family();
-    });
-    if (guest.parent != parent || has_one || !may_learn(guest)) continue;
-    ask(parent, address, guest.mac);
-    if (++asked == kGuestsPerSearch) return;
-  }
+  std::vector<MacAddress> candidates;
+  for (const auto& [guest, state] : guests_)
+    if (guest.parent == parent && may_learn(guest)) candidates.push_back(guest.mac);
+  // Of many, others each time.
+  const std::size_t first = candidates.size() > kGuestsPerSearch ? asked_so_far_ % candidates.size() : 0;
+  for (std::size_t i = 0; i < std::min(candidates.size(), kGuestsPerSearch); ++i, ++asked_so_far_)
+    ask(parent, address, candidates[(first + i) % candidates.size()]);
 }
 
 void Learning::check(const IpAddress& address, const Known& known, std::optional<MacAddress> rival, Time now) {

@@ -77,8 +77,8 @@ class Learning {
   void update(std::vector<Ground> grounds, const std::vector<LearnedAddress>& given, Time now);
   // Found in the kernel at the start: learned by an earlier watcher.
   void adopt(const LearnedAddress& learned, Time now);
-  // The host could not take it after all (a foreign route, ...).
-  void refuse(const LearnedAddress& learned, Time now);
+  // It could not be set up after all (a foreign route, ...).
+  void refuse(const LearnedAddress& learned, std::string why, Time now);
 
   // Heard on the parent's shim, or as an answer to the parent itself.
   void hear(unsigned parent, const Heard& heard, Time now);
@@ -91,6 +91,7 @@ class Learning {
   // What has been decided since the last call.
   Decisions take();
   std::vector<LearnedAddress> learned() const;
+  bool knows(const IpAddress& address) const { return known_.contains(address); }
   // The host's address that asks a guest for `address`; nullopt: it has none.
   std::optional<IpAddress> source_of(unsigned parent, const IpAddress& address, bool on_shim) const;
 
@@ -158,6 +159,7 @@ class Learning {
   std::map<IpAddress, Case> cases_;
   Time next_look_ = {};    // for silent ones
   Time next_search_ = {};  // after an address that the host missed
+  std::size_t asked_so_far_ = 0;
   Decisions decisions_;
 };
 

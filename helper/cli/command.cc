@@ -65,6 +65,10 @@ void add_connect_option(po::options_description& options) {
 
 void add_guest_options(po::options_description& options) {
   add_connect_option(options);
+  add_config_option(options);
+}
+
+void add_config_option(po::options_description& options) {
   options.add_options()("config", po::value<std::string>()->default_value(kConfigPath)->value_name("FILE"),
                         "the configuration file");
 }

@@ -38,6 +38,7 @@ int run_create(const Command& command, const Words& words);
 int run_set(const Command& command, const Words& words);
 int run_delete(const Command& command, const Words& words);
 int run_list(const Command& command, const Words& words);
+int run_watch(const Command& command, const Words& words);
 int run_host_up(const Command& command, const Words& words);
 int run_host_down(const Command& command, const Words& words);
 
@@ -73,6 +74,7 @@ std::expected<std::vector<T>, Error> values(const Arguments& arguments, const ch
 
 // --connect, of the commands that want names of guests.
 void add_connect_option(boost::program_options::options_description& options);
+void add_config_option(boost::program_options::options_description& options);
 // --connect and --config, of the commands that look at libvirt's guests.
 void add_guest_options(boost::program_options::options_description& options);
 // The file that --config names. One that was named and is not there is an error; without the default file,

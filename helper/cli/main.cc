@@ -20,6 +20,7 @@ constexpr std::array kCommands = {
     Command{"sync", "[--dry-run] [--connect URI] [--config FILE]",
             "give all running guests host access, take away what nobody needs", run_sync},
     Command{"clean", "[--dry-run]", "take away everything that virt-macvtap has made", run_clean},
+    Command{"watch", "[--config FILE]", "stay, and do all that for every macvtap that comes and goes", run_watch},
     Command{"list", "[PARENT] [--json] [--connect URI]", "show every macvtap and macvlan, and who uses it", run_list},
     Command{"exec", "--nic parent=LINK[,KEY=VALUE]... [--user USER] [--standing] -- COMMAND [ARGUMENT]...",
             "run a VMM with the open tap of a macvtap that goes with it", run_exec},

@@ -13,4 +13,7 @@ namespace vmt::watch {
 // nobody wants to know ($NOTIFY_SOCKET). Never waits: a state that does not fit into the receiver's queue is an error.
 Status notify(std::string_view state);
 
+// Whether this process may do what watching takes: CAP_NET_ADMIN and CAP_NET_RAW, which root has. kPermission.
+Status check_permission();
+
 }  // namespace vmt::watch

@@ -256,13 +256,28 @@ TEST_F(LearningTest, ADhcpClientThatGetsNothingIsNotAskedForEver) {
   EXPECT_FALSE(learning_.due());
 }
 
-TEST_F(LearningTest, GuestsWithoutAnAddressAreAskedForOneThatTheHostMissed) {
-  learn(kWeb, "192.0.2.61");
+TEST_F(LearningTest, GuestsAreAskedForAnAddressThatTheHostMissed) {
   learning_.missed(kParent, ip("192.0.2.62"), now_);
   EXPECT_THAT(learning_.take().questions,
-              ElementsAre(Learning::Question{kParent, ip("192.0.2.10"), ip("192.0.2.62"), kDb}));
+              ElementsAre(Learning::Question{kParent, ip("192.0.2.10"), ip("192.0.2.62"), kWeb},
+                          Learning::Question{kParent, ip("192.0.2.10"), ip("192.0.2.62"), kDb}));
   learning_.missed(kParent, ip("192.0.2.62"), now_);
   EXPECT_THAT(learning_.take().questions, IsEmpty()) << "not at any rate";
+}
+
+TEST_F(LearningTest, OfManyGuestsAllAreAskedInTurn) {
+  std::vector<MacAddress> guests;
+  for (int i = 0; i < 200; ++i) guests.push_back(mac(i));
+  update({}, guests);
+  std::set<MacAddress> asked;
+  for (int i = 0; i < 4; ++i) {
+    learning_.missed(kParent, ip("192.0.2.62"), now_);
+    const auto questions = learning_.take().questions;
+    EXPECT_LE(questions.size(), 64U);
+    for (const auto& question : questions) asked.insert(*question.guest);
+    now_ += seconds(1);
+  }
+  EXPECT_THAT(asked, SizeIs(200));
 }
 
 TEST_F(LearningTest, LearningCanBeTurnedOff) {
@@ -311,7 +326,8 @@ TEST_F(LearningTest, WhatAnEarlierWatcherLearnedIsKept) {
 
 TEST_F(LearningTest, WhatCouldNotBeSetUpIsNotTriedAgainAtOnce) {
   learn(kWeb, "192.0.2.61");
-  learning_.refuse(LearnedAddress{kParent, kWeb, ip("192.0.2.61")}, now_);
+  learning_.refuse(LearnedAddress{kParent, kWeb, ip("192.0.2.61")}, "in the way", now_);
+  EXPECT_THAT(learning_.take().notes, ElementsAre("in the way"));
   claim(kWeb, "192.0.2.61");
   EXPECT_THAT(after(seconds(1)).learn, IsEmpty());
   now_ += Learning::kRefusal;

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// How does host access follow the guests by itself: `watch`?
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <csignal>
+
+#include "helper/cli/command.h"
+#include "helper/watch/service.h"
+#include "helper/watch/watcher.h"
+#include "lib/watcher_lock.h"
+
+namespace vmt::cli {
+namespace {
+
+constexpr std::string_view kAbout =
+    R"(Stays, and lets the host and all its bridge-mode macvtap guests talk to each other, whoever made them: libvirt, `exec`,
+`create`, or a hot-plug that no hook hears of. It learns their addresses from what they say themselves (ARP, neighbour
+discovery), so nothing has to be configured; addresses in a domain's metadata or in the configuration come first. Usually
+`systemctl enable --now virt-macvtap-watch` starts it.
+
+It keeps no state: it may be stopped and started at any time, and guests keep what they have meanwhile. SIGHUP makes it
+read the configuration again.
+)";
+
+}  // namespace
+
+int run_watch(const Command& command, const Words& words) {
+  Syntax syntax{.about = kAbout};
+  add_config_option(syntax.options);
+  const auto arguments = parse(command, syntax, words);
+  if (!arguments) return arguments.error();
+  if (const auto config = config_of(*arguments); !config) return report(config.error());
+  if (const auto status = watch::check_permission(); !status) return report(status.error());
+  const auto only = OnlyWatcher::take();
+  if (!only) return report(only.error());
+
+  boost::asio::io_context io;
+  boost::asio::signal_set stop(io, SIGTERM, SIGINT);
+  boost::asio::signal_set hang_up(io, SIGHUP);
+  // A file that was fine at the start and is broken at a reload: what was in force stays.
+  const auto read_config = [&, last = Config{}]() mutable {
+    if (auto config = config_of(*arguments))
+      last = std::move(*config);
+    else
+      warn(config.error().message + "; the configuration so far stays in force");
+    return last;
+  };
+  const auto watcher = watch::Watcher::start(io, read_config, [](std::string_view line) { warn(line); });
+  if (!watcher) return report(watcher.error());
+
+  stop.async_wait([&](const auto& error, int) {
+    if (!error) io.stop();
+  });
+  std::function<void()> await_reload = [&] {
+    hang_up.async_wait([&](const auto& error, int) {
+      if (error) return;
+      (*watcher)->reload();
+      await_reload();
+    });
+  };
+  await_reload();
+  if (const auto status = watch::notify("READY=1"); !status) warn(status.error().message);
+  io.run();
+  // Whoever stopped us may not listen any more.
+  [[maybe_unused]] const auto status = watch::notify("STOPPING=1");
+  return kFine;
+}
+
+}  // namespace vmt::cli

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "helper/watch/ears.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
+#include <optional>
+#include <set>
+
+#include "helper/watch/flood.h"
+#include "lib/algorithm.h"
+
+namespace vmt::watch {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// The first frame after a silence is read at once, the next ones together: a busy LAN wakes us a hundred times a
+// second at most.
+constexpr std::chrono::milliseconds kPause{10};
+// What is read in one go; a flood must not keep the rest of the program from its work.
+constexpr std::size_t kMostFrames = 512;
+
+std::optional<MacAddress> source_of(std::span<const std::uint8_t> frame) {
+  constexpr std::size_t kSource = 6;
+  if (frame.size() < kSource + MacAddress::kSize) return std::nullopt;
+  const auto mac = MacAddress::from_bytes(frame.subspan(kSource, MacAddress::kSize));
+  return mac ? std::optional(*mac) : std::nullopt;
+}
+
+}  // namespace
+
+// A socket in the event loop.
+class Ears::Ear {
+ public:
+  using OnFrames = std::function<void(std::span<const std::span<const std::uint8_t>>)>;
+
+  Ear(boost::asio::io_context& io, FrameSocket socket, FrameBatch& batch, OnFrames on_frames)
+      : socket_(std::move(socket)),
+        batch_(batch),
+        on_frames_(std::move(on_frames)),
+        ready_(io, socket_.fd()),
+        pause_(io) {
+    wait();
+  }
+  ~Ear() { ready_.release(); }  // the socket is socket_'s
+  Ear(const Ear&) = delete;
+  Ear& operator=(const Ear&) = delete;
+
+  FrameSocket& socket() { return socket_; }
+
+ private:
+  void wait() {
+    ready_.async_wait(boost::asio::posix::stream_descriptor::wait_read, [this](const auto& error) {
+      if (!error) read();
+    });
+  }
+
+  void read() {
+    pause_.expires_after(kPause);
+    pause_.async_wait([this](const auto& error) {
+      if (!error) wait();
+    });
+    for (std::size_t total = 0; total < kMostFrames;) {
+      const auto frames = socket_.receive(batch_);
+      if (!frames || frames->empty()) return;
+      const std::size_t count = frames->size();
+      on_frames_(*frames);
+      total += count;
+      if (count < FrameBatch::kFrames) return;
+    }
+  }
+
+  FrameSocket socket_;
+  FrameBatch& batch_;
+  OnFrames on_frames_;
+  boost::asio::posix::stream_descriptor ready_;
+  boost::asio::steady_timer pause_;
+};
+
+// A parent that is listened on.
+struct Ears::Post {
+  Post(boost::asio::io_context& io, Place at) : place(std::move(at)), mute_timer(io) {}
+
+  Place place;
+  FloodGate gate;
+  boost::asio::steady_timer mute_timer;
+  std::optional<Ear> shim;
+  std::optional<Ear> arp, ndp;  // answers to the parent; opened when it asks for the first time
+};
+
+Ears::Ears(boost::asio::io_context& io, OnHeard on_heard, Log log)
+    : io_(io), on_heard_(std::move(on_heard)), log_(std::move(log)) {}
+
+Ears::~Ears() = default;
+
+void Ears::listen(std::span<const Place> places) {
+  std::erase_if(posts_, [&](const auto& entry) {
+    return std::ranges::none_of(places, [&](const Place& p) { return p.parent == entry.first; });
+  });
+  for (const auto& place : places) {
+    const auto it = posts_.find(place.parent);
+    if (it == posts_.end() || !it->second->shim) {
+      open(place);
+      continue;
+    }
+    Post& post = *it->second;
+    if (post.place.guests != place.guests) {
+      post.gate.set_guests(place.guests);
+      settle(post);
+    }
+    post.place = place;
+  }
+}
+
+void Ears::open(const Place& place) {
+  auto& post = posts_[place.parent];
+  post = std::make_unique<Post>(io_, place);
+  post->gate.set_guests(place.guests);
+  auto socket = FrameSocket::open(place.shim, post->gate.rules());
+  if (!socket) return log_(socket.error().message);
+  post->shim.emplace(io_, std::move(*socket), batch_,
+                     [this, at = post.get()](auto frames) { hear(*at, frames, true); });
+}
+
+void Ears::hear(Post& post, std::span<const std::span<const std::uint8_t>> frames, bool on_shim) {
+  std::vector<Heard> all;
+  const auto now = Clock::now();
+  for (const auto frame : frames) {
+    if (const auto source = source_of(frame); on_shim && source) post.gate.count(*source, 1, now);
+    if (const auto heard = vmt::hear(frame)) all.push_back(*heard);
+  }
+  if (on_shim) settle(post);
+  if (!all.empty()) on_heard_(post.place.parent, all);
+}
+
+void Ears::settle(Post& post) {
+  const auto settled = post.gate.settle(Clock::now());
+  for (const auto& mute : settled.mutes)
+    if (mute.times == 1) log_(mute.str());
+  if (!settled.rules_changed) return;
+  if (const auto status = post.shim->socket().set_rules(post.gate.rules()); !status) log_(status.error().message);
+  post.mute_timer.cancel();
+  const auto end = post.gate.next_end();
+  if (!end) return;
+  post.mute_timer.expires_at(*end);
+  post.mute_timer.async_wait([this, &post](const auto& error) {
+    if (!error) settle(post);
+  });
+}
+
+void Ears::ask(const Learning::Question& question) {
+  const auto it = posts_.find(question.parent);
+  if (it == posts_.end() || !it->second->shim) return;
+  Post& post = *it->second;
+  if (question.guest) {
+    const auto frame = vmt::question({post.place.shim_mac, question.source}, question.address, question.guest);
+    [[maybe_unused]] const auto status = post.shim->socket().send(frame);
+    return;
+  }
+  const bool v4 = question.address.is_v4();
+  auto& ear = v4 ? post.arp : post.ndp;
+  if (!ear) {
+    auto socket =
+        FrameSocket::open_for_answers(post.place.parent, v4 ? FrameSocket::Answers::kArp : FrameSocket::Answers::kNdp);
+    if (!socket) return log_(socket.error().message);
+    ear.emplace(io_, std::move(*socket), batch_, [this, &post](auto frames) { hear(post, frames, false); });
+  }
+  const auto frame = vmt::question({post.place.parent_mac, question.source}, question.address, std::nullopt);
+  [[maybe_unused]] const auto status = ear->socket().send(frame);
+}
+
+}  // namespace vmt::watch

@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "helper/watch/watcher.h"
+
+#include <fmt/format.h>
+#include <linux/neighbour.h>
+
+#include <algorithm>
+
+#include "lib/algorithm.h"
+#include "lib/lock.h"
+
+namespace vmt::watch {
+namespace {
+
+using std::chrono::milliseconds;
+
+// Events come in bursts: a link that appears is up, has an address, ... in the next millisecond.
+constexpr milliseconds kBurst{2};
+constexpr milliseconds kLockPatience{2000};
+constexpr milliseconds kRetry{1000};  // after a look that failed
+constexpr int kTolerated = 5;         // times that somebody may undo the same changes before we take our time
+
+}  // namespace
+
+Watcher::Watcher(boost::asio::io_context& io, ReadConfig read_config, Log log, RtnlKernel kernel, RtnlEvents events)
+    : read_config_(std::move(read_config)),
+      log_(std::move(log)),
+      config_(read_config_()),
+      kernel_(std::move(kernel)),
+      events_(std::move(events)),
+      learning_(config_),
+      ears_(
+          io, [this](unsigned parent, std::span<const Heard> heard) { hear(parent, heard); }, log_),
+      events_ready_(io, events_.fd()),
+      look_timer_(io),
+      linger_timer_(io),
+      learning_timer_(io) {}
+
+Watcher::~Watcher() {
+  events_ready_.release();  // the socket is events_'s
+}
+
+std::expected<std::unique_ptr<Watcher>, Error> Watcher::start(boost::asio::io_context& io, ReadConfig read_config,
+                                                              Log log) {
+  auto kernel = RtnlKernel::open();
+  if (!kernel) return fail(kernel.error());
+  auto events = RtnlEvents::open();
+  if (!events) return fail(events.error());
+  if (!events->hears_other_namespaces())
+    log("without CAP_NET_BROADCAST and CAP_NET_ADMIN macvtaps in other namespaces (`exec`, the helper) are not seen");
+  std::unique_ptr<Watcher> watcher(
+      new Watcher(io, std::move(read_config), std::move(log), std::move(*kernel), std::move(*events)));
+  if (auto status = watcher->look_around(); !status) return fail(status.error());
+  watcher->wait_for_events();
+  return watcher;
+}
+
+void Watcher::reload() {
+  config_ = read_config_();
+  look_soon();
+}
+
+// ---- events
+// ----------------------------------------------------------------------------------------------------------
+
+void Watcher::wait_for_events() {
+  events_ready_.async_wait(boost::asio::posix::stream_descriptor::wait_read, [this](const auto& error) {
+    if (error) return;
+    take_events();
+    wait_for_events();
+  });
+}
+
+void Watcher::take_events() {
+  const std::uint32_t own[] = {kernel_.port()};
+  const auto events = events_.take(own);
+  if (!events) {
+    log_(events.error().message);
+    return look_soon();
+  }
+  bool look_now = false;
+  for (const auto& event : *events) look_now = matters(event) || look_now;
+  if (look_now) look_soon();
+  carry_out_decisions();
+}
+
+bool Watcher::matters(const Event& event) {
+  switch (event.kind) {
+    case Event::Kind::kLost:
+    case Event::Kind::kNamespace:
+      elsewhere_changed_ = true;
+      return true;
+    case Event::Kind::kLink:
+      if (event.nsid) elsewhere_changed_ = true;
+      return event.child || contains(heard_of_, event.link);
+    case Event::Kind::kAddress:
+    case Event::Kind::kRoute:
+      return contains(heard_of_, event.link);
+    case Event::Kind::kNeighbour:
+      if (!event.address) return false;
+      if (ground(event.link) != nullptr) {
+        // The host looked for it on the LAN. The kernel tells of that when it has given up, after three seconds.
+        if (event.state & NUD_FAILED) learning_.missed(event.link, event.address->address, Clock::now());
+        return false;
+      }
+      // What guests do to the shim's own neighbour cache is no news.
+      return event.protocol == kGuestProtocol || event.protocol == kLearnedProtocol ||
+             learning_.knows(event.address->address);
+  }
+  return false;
+}
+
+// ---- looking
+// ---------------------------------------------------------------------------------------------------------
+
+void Watcher::look_soon() {
+  if (look_is_due_) return;
+  look_is_due_ = true;
+  look_timer_.expires_at(std::max(Clock::now() + kBurst, last_look_ + pause_));
+  look_timer_.async_wait([this](const auto& error) {
+    if (!error) look();
+  });
+}
+
+void Watcher::look() {
+  look_is_due_ = false;
+  const auto begin = Clock::now();
+  const auto status = look_around();
+  last_look_ = Clock::now();
+  // However much happens, the greater part of the time is not spent on looking.
+  if (undone_ <= kTolerated) pause_ = std::chrono::ceil<milliseconds>(2 * (last_look_ - begin));
+  if (status) return;
+  log_(status.error().message);
+  pause_ = kRetry;
+  look_soon();
+}
+
+Status Watcher::look_around() {
+  const auto lock = Lock::take(kLockPatience);
+  if (!lock) return fail(lock.error());
+  if (auto status = read_guests(); !status) return status;
+  auto owned = kernel_.owned(Scope{});
+  if (!owned) return fail(owned.error());
+  const auto now = Clock::now();
+  learning_.update(grounds_, given_on(grounds_, *owned, config_), now);
+  if (first_)
+    for (const auto& learned : learned_on(grounds_, *owned)) learning_.adopt(learned, now);
+  first_ = false;
+  return converge(std::move(*owned));
+}
+
+// Of a link that is new to us events are told from now on, so it is looked at only then.
+Status Watcher::read_guests() {
+  for (;;) {
+    auto children = kernel_.children();
+    if (!children) return fail(children.error());
+    if (elsewhere_changed_) {
+      auto elsewhere = kernel_.children_elsewhere();
+      if (!elsewhere && elsewhere.error().kind != ErrorKind::kPermission) return fail(elsewhere.error());
+      elsewhere_ = elsewhere ? std::move(*elsewhere) : std::vector<Child>{};
+      elsewhere_changed_ = false;
+    }
+    std::ranges::copy(elsewhere_, std::back_inserter(*children));
+    grounds_ = grounds_of(kernel_, *children, config_);
+    std::vector<unsigned> links;
+    for (const auto& ground : grounds_) {
+      links.push_back(ground.parent.index);
+      links.push_back(shim_index(ground.parent.index));
+    }
+    if (links == heard_of_) return {};
+    heard_of_ = std::move(links);
+    if (auto status = events_.only(heard_of_); !status) return status;
+  }
+}
+
+Status Watcher::converge(Owned owned) {
+  const Watched watched{.grounds = grounds_, .learned = learning_.learned(), .lingering = lingering(owned)};
+  auto planned = plan_watch(kernel_, std::move(owned), watched, config_);
+  if (!planned) return fail(planned.error());
+  for (const auto& error : apply_all(kernel_, planned->changes)) planned->notes.push_back(error.message);
+  if (undone_ > kTolerated)
+    planned->notes.push_back(
+        fmt::format("somebody keeps undoing this: {}; it is done again once a second", last_changes_.front()));
+  say(planned->notes);
+  slow_down_when_somebody_undoes(planned->changes);
+  listen();
+  carry_out_decisions();
+  return {};
+}
+
+std::set<unsigned> Watcher::lingering(const Owned& owned) {
+  const auto now = Clock::now();
+  std::map<unsigned, Clock::time_point> idle;
+  for (const auto& shim : owned.shims) {
+    if (shim.role != ShimRole::kGuests || shim.parent == 0 || ground(shim.parent) != nullptr) continue;
+    const auto known = idle_until_.find(shim.parent);
+    idle.emplace(shim.parent, known == idle_until_.end() ? now + kLinger : known->second);
+  }
+  idle_until_ = std::move(idle);
+  std::set<unsigned> result;
+  auto next = Clock::time_point::max();
+  for (const auto& [parent, until] : idle_until_) {
+    if (until <= now) continue;
+    result.insert(parent);
+    next = std::min(next, until);
+  }
+  linger_timer_.cancel();
+  if (!result.empty()) {
+    linger_timer_.expires_at(next);
+    linger_timer_.async_wait([this](const auto& error) {
+      if (!error) look_soon();
+    });
+  }
+  return result;
+}
+
+void Watcher::listen() {
+  std::vector<Place> places;
+  for (const auto& ground : grounds_) {
+    Place place{.parent = ground.parent.index,
+                .parent_mac = ground.parent.mac,
+                .shim = shim_index(ground.parent.index),
+                .shim_mac = shim_mac(ground.parent.mac),
+                .guests = {}};
+    for (const auto& [mac, name] : ground.guests) place.guests.push_back(mac);
+    places.push_back(std::move(place));
+  }
+  ears_.listen(places);
+}
+
+// Another program that deletes what we make would keep both of us busy.
+void Watcher::slow_down_when_somebody_undoes(const std::vector<Change>& changes) {
+  if (changes.empty()) return;
+  std::vector<std::string> now;
+  for (const auto& change : changes) now.push_back(describe(change));
+  undone_ = now == last_changes_ ? undone_ + 1 : 0;
+  last_changes_ = std::move(now);
+  if (undone_ > kTolerated) pause_ = kRetry;
+}
+
+// ---- learning
+// --------------------------------------------------------------------------------------------------------
+
+void Watcher::hear(unsigned parent, std::span<const Heard> heard) {
+  const auto now = Clock::now();
+  for (const auto& one : heard) learning_.hear(parent, one, now);
+  carry_out_decisions();
+}
+
+void Watcher::tick() {
+  learning_.tick(Clock::now());
+  carry_out_decisions();
+}
+
+void Watcher::carry_out_decisions() {
+  const auto decisions = learning_.take();
+  for (const auto& note : decisions.notes) log_(note);
+  for (const auto& question : decisions.questions) ears_.ask(question);
+  set_up(decisions.learn);
+  if (!decisions.forget.empty()) look_soon();
+  learning_timer_.cancel();
+  const auto due = learning_.due();
+  if (!due) return;
+  learning_timer_.expires_at(*due);
+  learning_timer_.async_wait([this](const auto& error) {
+    if (!error) tick();
+  });
+}
+
+void Watcher::set_up(const std::vector<LearnedAddress>& learned) {
+  if (learned.empty()) return;
+  const auto lock = Lock::take(kLockPatience);
+  if (!lock) {  // a look sets it up, too
+    log_(lock.error().message);
+    return look_soon();
+  }
+  for (const auto& one : learned) {
+    const Ground* where = ground(one.parent);
+    if (where == nullptr) continue;
+    auto planned = plan_learned(kernel_, one, *where, config_);
+    std::vector<std::string> trouble;
+    if (planned) trouble = std::move(planned->notes);
+    if (!planned) trouble.push_back(planned.error().message);
+    if (trouble.empty())
+      for (const auto& error : apply_all(kernel_, planned->changes)) trouble.push_back(error.message);
+    if (trouble.empty()) {
+      // The guest may be waiting for an answer to its question for the host, and would ask again in a second only: a
+      // question by the host tells it all it wants to know.
+      if (const auto source = learning_.source_of(one.parent, one.address, true))
+        ears_.ask({.parent = one.parent, .source = *source, .address = one.address, .guest = one.mac});
+    } else {
+      learning_.refuse(one, trouble.front(), Clock::now());
+    }
+  }
+}
+
+const Ground* Watcher::ground(unsigned parent) const {
+  const auto it = std::ranges::find_if(grounds_, [&](const Ground& g) { return g.parent.index == parent; });
+  return it == grounds_.end() ? nullptr : &*it;
+}
+
+void Watcher::say(const std::vector<std::string>& lines) {
+  std::set<std::string> now(lines.begin(), lines.end());
+  for (const auto& line : now)
+    if (!said_.contains(line)) log_(line);
+  said_ = std::move(now);
+}
+
+}  // namespace vmt::watch

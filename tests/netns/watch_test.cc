@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The watcher on the real kernel: shims follow guests, guests are learned, and what others change is repaired.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include "tests/netns/watch_fixture.h"
+
+namespace vmt {
+namespace {
+
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+constexpr const char* kWeb = "52:54:00:12:34:61";
+constexpr const char* kDb = "52:54:00:12:34:62";
+
+TEST_F(WatchTest, AShimFollowsTheGuestsOfAParent) {
+  const std::string before = network_state();
+  start();
+  EXPECT_THAT(shims(), IsEmpty());
+  sh("ip link add link eth0 name tap1 index 536870999 address 52:54:00:12:34:61 type macvtap mode bridge");
+  EXPECT_TRUE(eventually([] { return !shims().empty(); }));
+  sh("ip link del tap1");
+  EXPECT_TRUE(never([] { return shims().empty(); })) << "it waits for the guest to come back";
+  EXPECT_TRUE(eventually([] { return shims().empty(); }));
+  EXPECT_EQ(network_state(), before);
+}
+
+TEST_F(WatchTest, OtherModesAndMacvlansGetNoShim) {
+  start();
+  sh("ip link add link eth0 name tap1 type macvtap mode vepa && ip link set tap1 up && ip link add link eth0 name tap2 "
+     "type macvtap mode "
+     "private && ip link add link eth0 name lan3 type macvlan mode bridge");
+  EXPECT_TRUE(never([] { return !shims().empty(); }));
+  sh("ip link set tap1 type macvtap mode bridge");
+  EXPECT_TRUE(eventually([] { return !shims().empty(); }));
+}
+
+TEST_F(WatchTest, AGuestThatAsksForTheHostFirstIsAnsweredAtOnce) {
+  add_tap_guest("web", kWeb);
+  start();
+  sh("ip -n web addr add 192.0.2.61/24 dev g0 && ip -n web addr add 2001:db8:1::61/64 dev g0 nodad");
+  EXPECT_TRUE(reaches("web", "192.0.2.10"));
+  // The shim answers a neighbour solicitation before the guest is known, so that the very first packet is lost. Guests
+  // with duplicate detection are known by then.
+  EXPECT_TRUE(eventually([] { return reaches("web", "2001:db8:1::10"); }));
+  EXPECT_TRUE(reaches("", "192.0.2.61"));
+  EXPECT_TRUE(reaches("", "2001:db8:1::61"));
+  EXPECT_THAT(output_of("ip neigh show nud permanent"), HasSubstr("192.0.2.61 dev vmt-"));
+  EXPECT_THAT(log(), IsEmpty());
+}
+
+TEST_F(WatchTest, DuplicateDetectionTellsOfASilentGuest) {
+  add_tap_guest("web", kWeb);
+  sh("ip netns exec web sysctl -qw net.ipv6.conf.g0.accept_dad=1 net.ipv6.conf.g0.dad_transmits=1");
+  start();
+  sh("ip -n web addr add 2001:db8:1::61/64 dev g0");
+  EXPECT_TRUE(eventually([] { return has_route("2001:db8:1::61"); }));
+  EXPECT_TRUE(eventually([] { return reaches("", "2001:db8:1::61"); }));
+}
+
+TEST_F(WatchTest, TheHostFindsASilentGuestThatItLooksFor) {
+  add_tap_guest("web", kWeb);
+  start();
+  sh("ip -n web addr add 192.0.2.61/24 dev g0");
+  EXPECT_FALSE(has_route("192.0.2.61"));
+  // The kernel gives up after three seconds, and the watcher asks the guests then.
+  status_of("ping -c 5 -W 1 192.0.2.61 >/dev/null");
+  EXPECT_TRUE(eventually([] { return has_route("192.0.2.61"); }));
+  EXPECT_TRUE(reaches("", "192.0.2.61"));
+}
+
+TEST_F(WatchTest, NothingIsLostWhenItIsKilled) {
+  add_tap_guest("web", kWeb);
+  start();
+  sh("ip -n web addr add 192.0.2.61/24 dev g0 && ip -n web addr add 2001:db8:1::61/64 dev g0 nodad");
+  ASSERT_TRUE(reaches("web", "192.0.2.10") && eventually([] { return reaches("web", "2001:db8:1::10"); }));
+  const std::string before = ours();
+  stop(SIGKILL);
+  EXPECT_EQ(ours(), before);
+  EXPECT_TRUE(reaches("", "192.0.2.61"));
+  start();
+  EXPECT_EQ(ours(), before);
+  // A guest that leaves while nobody watches is found missing by the next one.
+  stop(SIGKILL);
+  remove_tap_guest("web");
+  start();
+  EXPECT_FALSE(has_route("192.0.2.61"));
+}
+
+TEST_F(WatchTest, WhatOthersTakeAwayReturns) {
+  add_tap_guest("web", kWeb);
+  start();
+  sh("ip -n web addr add 192.0.2.61/24 dev g0 && ip -n web addr add 2001:db8:1::61/64 dev g0 nodad");
+  ASSERT_TRUE(reaches("web", "192.0.2.10") && eventually([] { return reaches("web", "2001:db8:1::10"); }));
+  const std::string before = ours();
+  for (const char* harm :
+       {"ip route flush proto 118", "ip -6 route flush proto 118", "ip neigh flush nud permanent dev $shim",
+        "ip link del $shim", "ip link set $shim down",
+        "ip link set eth0 down; ip link set eth0 up; ip -6 addr add 2001:db8:1::10/64 dev eth0 nodad; ip route add "
+        "default via 192.0.2.1; ip -6 route add default via 2001:db8:1::1",
+        "ip -n peer link set eth0 down; ip -n peer link set eth0 up"}) {
+    SCOPED_TRACE(harm);
+    sh(std::string("shim=$(ip -o link show group 1986884609 | grep -o 'vmt-[0-9]*'); ") + harm);
+    EXPECT_TRUE(eventually([&] { return ours() == before; })) << ours();
+    EXPECT_TRUE(eventually([] { return reaches("", "192.0.2.61") && reaches("web", "2001:db8:1::10"); }));
+  }
+}
+
+TEST_F(WatchTest, TheHostsAddressMayChange) {
+  add_tap_guest("web", kWeb);
+  start();
+  sh("ip -n web addr add 192.0.2.61/24 dev g0 && ip -n web addr add 2001:db8:1::61/64 dev g0 nodad");
+  ASSERT_TRUE(reaches("web", "192.0.2.10") && eventually([] { return reaches("web", "2001:db8:1::10"); }));
+  sh("ip addr add 192.0.2.11/24 dev eth0 && ip addr del 192.0.2.10/24 dev eth0 && ip addr replace 192.0.2.11/24 dev "
+     "eth0; ip -6 addr add 2001:db8:1::11/64 dev eth0 nodad && ip -6 addr del 2001:db8:1::10/64 dev eth0");
+  EXPECT_TRUE(eventually([] {
+    return output_of("ip route show 192.0.2.61; ip -6 route show 2001:db8:1::61").find("192.0.2.11") !=
+           std::string::npos;
+  }));
+  EXPECT_TRUE(eventually([] { return reaches("web", "192.0.2.11") && reaches("web", "2001:db8:1::11"); }));
+}
+
+TEST_F(WatchTest, AParentMayBeRenamedAndMayGoAndComeBack) {
+  add_tap_guest("web", kWeb);
+  start();
+  sh("ip -n web addr add 192.0.2.61/24 dev g0");
+  ASSERT_TRUE(reaches("web", "192.0.2.10"));
+  sh("ip link set eth0 name lan0");
+  EXPECT_TRUE(reaches("", "192.0.2.61"));
+  sh("ip -n web addr add 192.0.2.71/24 dev g0");
+  announce("web", kWeb, "192.0.2.71");
+  EXPECT_TRUE(eventually([] { return has_route("192.0.2.71"); }));
+  sh("ip link del lan0; ip netns del web; ip netns del peer");
+  EXPECT_TRUE(eventually([] { return !has_route("192.0.2.61"); }));
+  add_lan();
+  add_tap_guest("db", kDb);
+  sh("ip -n db addr add 192.0.2.62/24 dev g0");
+  EXPECT_TRUE(eventually([] { return reaches("db", "192.0.2.10"); }));
+}
+
+TEST_F(WatchTest, AParentWithoutAnAddressIsNamedAndServedWhenItGetsOne) {
+  sh("ip addr flush dev eth0");
+  add_tap_guest("web", kWeb);
+  start();
+  EXPECT_THAT(shims(), IsEmpty());
+  EXPECT_THAT(log(), HasSubstr("parent eth0 has no address"));
+  sh("ip addr add 192.0.2.10/24 dev eth0; ip -n web addr add 192.0.2.61/24 dev g0");
+  EXPECT_TRUE(eventually([] { return reaches("web", "192.0.2.10"); }));
+}
+
+TEST_F(WatchTest, ASecondOneSaysWhoIsThereAndLeaves) {
+  start();
+  const std::string said = output_of(std::string("{ ") + VMT_BINARY_DIR + "/virt-macvtap watch; echo status $?; }");
+  EXPECT_THAT(said, HasSubstr("PID " + std::to_string(watcher())));
+  EXPECT_THAT(said, HasSubstr("status 1"));
+}
+
+TEST_F(WatchTest, WithoutPermissionItSaysSo) {
+  const std::string said = output_of(std::string("{ setpriv --reuid 65534 --clear-groups ") + VMT_BINARY_DIR +
+                                     "/virt-macvtap watch; echo status $?; }");
+  EXPECT_THAT(said, HasSubstr("status 1"));
+  EXPECT_THAT(said, HasSubstr("root"));
+}
+
+}  // namespace
+}  // namespace vmt
