@@ -63,6 +63,10 @@ class Attributes {
   bool ok_ = false;
 };
 
+bool is_news(const nlmsghdr* message, int born, int gone) {
+  return message->nlmsg_type == born || message->nlmsg_type == gone;
+}
+
 // Entry `index` of an array of 32-bit values.
 std::optional<int> entry(std::span<const std::uint8_t> array, std::size_t index) {
   if (array.size() < (index + 1) * sizeof(int)) return std::nullopt;
@@ -96,7 +100,7 @@ void decode_kind(nlattr* link_info, LinkAnswer& link) {
 }  // namespace
 
 std::optional<LinkAnswer> decode_link(nlmsghdr* message) {
-  if (message->nlmsg_type != RTM_NEWLINK) return std::nullopt;
+  if (!is_news(message, RTM_NEWLINK, RTM_DELLINK)) return std::nullopt;
   const Attributes<IFLA_MAX> attributes(message, sizeof(ifinfomsg));
   if (!attributes.ok()) return std::nullopt;
   const auto name = IfName::parse(attributes.text(IFLA_IFNAME));
@@ -127,13 +131,13 @@ std::optional<LinkAnswer> decode_link(nlmsghdr* message) {
 }
 
 std::optional<int> decode_nsid(nlmsghdr* message) {
-  if (message->nlmsg_type != RTM_NEWNSID) return std::nullopt;
+  if (!is_news(message, RTM_NEWNSID, RTM_DELNSID)) return std::nullopt;
   const Attributes<NETNSA_MAX> attributes(message, sizeof(rtgenmsg));
   return attributes.ok() ? attributes.number<int>(NETNSA_NSID) : std::nullopt;
 }
 
 std::optional<AddressAnswer> decode_address(nlmsghdr* message) {
-  if (message->nlmsg_type != RTM_NEWADDR) return std::nullopt;
+  if (!is_news(message, RTM_NEWADDR, RTM_DELADDR)) return std::nullopt;
   const Attributes<IFA_MAX> attributes(message, sizeof(ifaddrmsg));
   if (!attributes.ok()) return std::nullopt;
   const auto* header = static_cast<const ifaddrmsg*>(nlmsg_data(message));
@@ -143,11 +147,12 @@ std::optional<AddressAnswer> decode_address(nlmsghdr* message) {
   if (!address) return std::nullopt;
   return AddressAnswer{.prefix = {*address, header->ifa_prefixlen},
                        .flags = attributes.number<std::uint32_t>(IFA_FLAGS).value_or(header->ifa_flags),
-                       .scope = header->ifa_scope};
+                       .scope = header->ifa_scope,
+                       .device = header->ifa_index};
 }
 
 std::optional<RouteAnswer> decode_route(nlmsghdr* message) {
-  if (message->nlmsg_type != RTM_NEWROUTE) return std::nullopt;
+  if (!is_news(message, RTM_NEWROUTE, RTM_DELROUTE)) return std::nullopt;
   const Attributes<RTA_MAX> attributes(message, sizeof(rtmsg));
   if (!attributes.ok()) return std::nullopt;
   const auto* header = static_cast<const rtmsg*>(nlmsg_data(message));
@@ -178,7 +183,7 @@ std::optional<RouteAnswer> decode_route(nlmsghdr* message) {
 }
 
 std::optional<NeighbourAnswer> decode_neighbour(nlmsghdr* message) {
-  if (message->nlmsg_type != RTM_NEWNEIGH) return std::nullopt;
+  if (!is_news(message, RTM_NEWNEIGH, RTM_DELNEIGH)) return std::nullopt;
   const Attributes<NDA_MAX> attributes(message, sizeof(ndmsg));
   if (!attributes.ok()) return std::nullopt;
   const auto address = attributes.address(NDA_DST);

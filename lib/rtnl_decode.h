@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// Reading rtnetlink answers: from a message to a value. Pure; a message that is not what it should be is nullopt.
+// Reading rtnetlink answers and news: from a message to a value, the same for RTM_NEW* and RTM_DEL*. Pure; a message
+// that is not what it should be is nullopt.
 #pragma once
 
 #include <linux/netlink.h>
@@ -36,6 +37,7 @@ struct AddressAnswer {
   IpPrefix prefix;
   std::uint32_t flags = 0;  // IFA_F_*
   unsigned scope = 0;       // RT_SCOPE_*
+  unsigned device = 0;      // ifindex
 };
 
 struct RouteAnswer {

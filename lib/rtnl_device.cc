@@ -51,16 +51,6 @@ Status when_mac_is_free(RtnlSocket& socket, const std::function<Status()>& bring
   return status;
 }
 
-// The number that the socket's namespace has in itself, by which the kernel says "the parent is in yours"; nullopt:
-// none yet, or we may not know, and then we may not look into other namespaces either.
-std::optional<int> own_nsid(RtnlSocket& socket) {
-  const auto netns = socket.netns();
-  if (!netns) return std::nullopt;
-  const auto answer = socket.collect(request::nsid_of(netns->get()), "look up a network namespace", decode_nsid);
-  if (!answer || answer->empty() || answer->front() < 0) return std::nullopt;
-  return answer->front();
-}
-
 // What a change that was carried out by halves has changed so far. The kernel takes mode, MAC, MTU and flags one after
 // the other and leaves it at that when one is refused.
 ChangeDevice undo_of(const ChangeDevice& change, const LinkAnswer& before) {
@@ -122,6 +112,14 @@ std::expected<std::vector<LinkAnswer>, Error> read_links(RtnlSocket& socket, con
 // Linux 6.18 ends the list with the first buffer that is full, without a word: 134 numbers, or some more where the
 // reader's buffer is known to be larger (self_removing_test). The kernel hands out the lowest free number, so the rest
 // follows closely: each is asked for by itself, until many in a row are free.
+std::optional<int> own_nsid(RtnlSocket& socket) {
+  const auto netns = socket.netns();
+  if (!netns) return std::nullopt;
+  const auto answer = socket.collect(request::nsid_of(netns->get()), "look up a network namespace", decode_nsid);
+  if (!answer || answer->empty() || answer->front() < 0) return std::nullopt;
+  return answer->front();
+}
+
 std::expected<std::vector<int>, Error> read_nsids(RtnlSocket& socket) {
   constexpr std::size_t kShortestCut = 100;
   constexpr int kFreeInARow = 1024;

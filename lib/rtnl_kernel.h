@@ -27,6 +27,9 @@ class RtnlKernel : public Kernel {
   // Macvtaps and macvlans in other namespaces that this one has a number for, self-removing ones among them.
   std::expected<std::vector<Child>, Error> children_elsewhere() { return vmt::children_elsewhere(socket_); }
 
+  // RtnlSocket::port() of the socket that apply() asks on.
+  std::uint32_t port() const { return socket_.port(); }
+
  private:
   explicit RtnlKernel(RtnlSocket socket) : socket_(std::move(socket)) {}
 

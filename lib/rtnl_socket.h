@@ -4,6 +4,7 @@
 
 #include <netlink/socket.h>
 
+#include <cstdint>
 #include <expected>
 #include <functional>
 #include <memory>
@@ -41,6 +42,9 @@ class RtnlSocket {
     if (auto status = request(query, operation, take, [&] { answers.clear(); }); !status) return fail(status.error());
     return answers;
   }
+
+  // What the kernel calls the asker in the news of changes that this socket asked for (nlmsg_pid).
+  std::uint32_t port() const { return nl_socket_get_local_port(socket_.get()); }
 
   // The namespace that the socket belongs to, wherever the caller is now. Needs CAP_NET_ADMIN there.
   std::expected<Fd, Error> netns() const;
