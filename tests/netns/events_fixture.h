@@ -49,6 +49,9 @@ class RtnlEventsTest : public NamespaceTest {
     NamespaceTest::SetUp();
     if (IsSkipped() || HasFatalFailure()) return;
     add_lan();
+    // The carrier's news come late, and addresses with it; who waits for a lock on the links has waited for both.
+    sh("for i in $(seq 500); do grep -q up /sys/class/net/eth0/operstate && ! ip -6 addr show tentative | grep -q . && "
+       "break; sleep 0.01; done; ip link set lo up");
     sh("ip netns add web");
     eth0_ = if_nametoindex("eth0");
   }

@@ -102,6 +102,7 @@ TEST_F(RtnlEventsTest, NothingElseOfOtherNamespacesIsTold) {
   EXPECT_THAT(take(events), IsEmpty());
 }
 
+// By kernels that mark our own messages with that number, and by those that do not.
 TEST_F(RtnlEventsTest, OurOwnNamespaceIsOursAfterItGotANumberToo) {
   auto events = listen();
   auto socket = RtnlSocket::open();

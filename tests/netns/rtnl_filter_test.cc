@@ -26,7 +26,7 @@ TEST_F(RtnlEventsTest, OnlyTheLinksAskedForWakeUsForAddressesRoutesAndNeighbours
            " && ip neigh add " + network + ".61 lladdr 52:54:00:12:34:56 dev " + dev;
   };
   sh(change("198.51.100", "br0"));
-  EXPECT_FALSE(readable(events));
+  EXPECT_THAT(take(events), testing::Each(is(Kind::kLink)));  // of br0's carrier, which comes late
   const auto news = news_of(events, change("192.0.2", "eth0"));
   for (const Kind kind : {Kind::kAddress, Kind::kRoute, Kind::kNeighbour})
     EXPECT_THAT(news, Contains(testing::AllOf(is(kind), Field("link", &Event::link, eth0_))));
@@ -36,7 +36,7 @@ TEST_F(RtnlEventsTest, OnlyTheLinksAskedForWakeUsForAddressesRoutesAndNeighbours
   EXPECT_THAT(news_of(events, "ip netns set web 7"), Contains(is(Kind::kNamespace)));
   EXPECT_THAT(news_of(events, "ip -6 route add 2001:db8:1::61 dev eth0"), Contains(is(Kind::kRoute)));
   sh("ip -6 addr add 2001:db8:9::1/64 dev br0 nodad && ip -6 neigh add 2001:db8:9::2 lladdr 52:54:00:00:00:01 dev br0");
-  EXPECT_FALSE(readable(events));
+  EXPECT_THAT(take(events), testing::Each(is(Kind::kLink)));  // of br0's carrier, which comes late
 }
 
 TEST_F(RtnlEventsTest, NoLinkOrTooManyToTellApart) {
