@@ -159,7 +159,7 @@ std::expected<RtnlEvents, Error> RtnlEvents::open(int receive_buffer) {
     return fail(errno_error(errno, kOperation));
   // The filter comes before the groups, so that nothing gets past it.
   if (auto status = attach_filter(socket, news_filter(nullptr)); !status) return fail(status.error());
-  // Our own namespace's messages carry its number, too, once it has one: who cannot ask for it must not listen to all.
+  // Our own messages may carry our own number (is_foreign()): who cannot ask for it must not listen to all.
   events.other_namespaces_ =
       events.asker_.netns().has_value() && set_option(socket, SOL_NETLINK, NETLINK_LISTEN_ALL_NSID, 1);
   sockaddr_nl address{};
@@ -175,8 +175,11 @@ Status RtnlEvents::only(std::span<const unsigned> links) {
   return attach_filter(socket_.get(), news_filter(&links));
 }
 
-// Our own namespace gets its number in itself at any time, and keeps it; others come and go.
+// Kernels before May 2026 mark our own namespace's messages, too: with its number in itself, which it gets at any time
+// and keeps, or, after a failed delivery to somebody else, with -1
+// (https://patch.msgid.link/20260520172317.175168-3-i.maximets@ovn.org).
 bool RtnlEvents::is_foreign(int nsid) {
+  if (nsid < 0) return false;
   if (own_nsid_) return nsid != *own_nsid_;
   if (std::ranges::find(foreign_nsids_, nsid) != foreign_nsids_.end()) return true;
   own_nsid_ = own_nsid(asker_);

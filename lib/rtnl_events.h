@@ -72,7 +72,7 @@ class RtnlEvents {
   // What has happened since the last time, never waiting; at most some thousands at a time, the rest stays readable.
   // `own`: RtnlSocket::port() of sockets whose own changes of routes, neighbours and addresses are no news. Their
   // changes of links are, and so is what the kernel does not sign: a neighbour that we delete, and all that goes with a
-  // link (AuthorTest in netns/rtnl_events_test).
+  // link (netns/rtnl_filter_test).
   std::expected<std::vector<Event>, Error> take(std::span<const std::uint32_t> own = {});
 
  private:
