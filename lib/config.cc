@@ -30,9 +30,11 @@ std::vector<IpPrefix> Config::shim_addresses(const IfName& parent) const {
   return it == parents.end() ? std::vector<IpPrefix>{} : it->second.addresses;
 }
 
-LearnMode Config::learning(const IfName& parent, const MacAddress& mac) const {
-  for (const auto& [name, guest] : guests)
-    if (guest.learn && contains(guest.given, mac, &GivenAddresses::mac)) return *guest.learn;
+LearnMode Config::learning(const IfName& parent, const MacAddress& mac, const Guest* guest) const {
+  for (const auto& [name, section] : guests) {
+    const bool named = guest != nullptr && (name == guest->name || (guest->uuid && name == guest->uuid->str()));
+    if (section.learn && (named || contains(section.given, mac, &GivenAddresses::mac))) return *section.learn;
+  }
   const auto it = parents.find(parent);
   return it == parents.end() ? learn : it->second.learn.value_or(learn);
 }

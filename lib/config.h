@@ -44,8 +44,9 @@ struct Config {
   bool host_access_on(const IfName& parent) const;
   // The numbered shim's; empty: it borrows the host's.
   std::vector<IpPrefix> shim_addresses(const IfName& parent) const;
-  // The guest's word counts before the parent's. Goes by the MACs in a guest's section: the watcher knows no names.
-  LearnMode learning(const IfName& parent, const MacAddress& mac) const;
+  // The guest's word counts before the parent's. `guest`: who has the NIC, where that is known; else its section is
+  // the one that has the MAC.
+  LearnMode learning(const IfName& parent, const MacAddress& mac, const Guest* guest = nullptr) const;
   // What the file gives a NIC, whoever's it is.
   std::vector<IpAddress> given_to(const MacAddress& mac) const;
   // What the file gives a guest, by its name and by its UUID.

@@ -62,7 +62,7 @@ void Learning::update(std::vector<Ground> grounds, const std::vector<LearnedAddr
   };
   std::erase_if(guests_, [&](const auto& entry) { return !is_there(entry.first.parent, entry.first.mac); });
   for (const auto& [index, ground] : grounds_)
-    for (const auto& [mac, name] : ground.guests) guests_.try_emplace(GuestKey{index, mac});
+    for (const auto& [mac, nic] : ground.guests) guests_.try_emplace(GuestKey{index, mac});
   std::erase_if(known_, [&](const auto& entry) {
     return entry.second.origin == Origin::kGiven || !is_there(entry.second.parent, entry.second.mac) ||
            !may_learn({entry.second.parent, entry.second.mac});
@@ -149,8 +149,9 @@ std::string Learning::why_never(const GuestKey& guest, const IpAddress& address)
 
 bool Learning::may_learn(const GuestKey& guest) const {
   const Ground* where = ground(guest.parent);
-  if (where == nullptr) return false;
-  switch (config_->learning(where->parent.name, guest.mac)) {
+  const auto nic = where == nullptr ? decltype(where->guests.end()){} : where->guests.find(guest.mac);
+  if (where == nullptr || nic == where->guests.end()) return false;
+  switch (nic->second.learn) {
     case LearnMode::kNo:
       return false;
     case LearnMode::kStrict:

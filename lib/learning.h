@@ -30,10 +30,17 @@ struct LearnedAddress {
   bool operator==(const LearnedAddress&) const = default;
 };
 
+// A guest's bridge-mode macvtap, in whatever namespace, and what was written down about it.
+struct GuestNic {
+  std::string guest;  // for notes: the domain's name, else the macvtap's
+  std::vector<IpAddress> given;
+  LearnMode learn = LearnMode::kYes;
+};
+
 // A parent as the last look at the kernel saw it.
 struct Ground {
   Parent parent;
-  std::map<MacAddress, IfName> guests;  // the bridge-mode macvtaps on it, in whatever namespace, and their names
+  std::map<MacAddress, GuestNic> guests;
 };
 
 class Learning {

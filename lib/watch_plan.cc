@@ -45,6 +45,18 @@ void keep_lingering(Kernel& kernel, const Owned& owned, const Watched& watched, 
   }
 }
 
+GuestNic nic_of(const Child& child, const IfName& parent, const Guest* guest, const Config& config) {
+  GuestNic nic{.guest = guest == nullptr ? child.name.str() : guest->name,
+               .given = config.given_to(child.mac),
+               .learn = config.learning(parent, child.mac, guest)};
+  if (guest != nullptr)
+    for (const auto& given : guest->given)
+      if (given.mac == child.mac)
+        for (const auto& address : given.addresses)
+          if (!contains(nic.given, address)) nic.given.push_back(address);
+  return nic;
+}
+
 using Key = std::pair<unsigned, MacAddress>;
 
 std::map<Key, std::vector<IpAddress>> by_guest(std::span<const LearnedAddress> addresses) {
@@ -55,28 +67,31 @@ std::map<Key, std::vector<IpAddress>> by_guest(std::span<const LearnedAddress> a
 
 }  // namespace
 
-std::vector<Ground> grounds_of(Kernel& kernel, std::span<const Child> children, const Config& config) {
+std::vector<Ground> grounds_of(Kernel& kernel, std::span<const Child> children, const Config& config,
+                               const FindGuest& find_guest) {
   std::map<unsigned, Ground> grounds;
   for (const auto& child : children) {
     if (!child.macvtap || child.mode != MacvlanMode::kBridge || child.parent == 0) continue;
+    const Guest* guest = find_guest(child.mac);
+    if (guest != nullptr && !guest->host_access) continue;
     auto it = grounds.find(child.parent);
     if (it == grounds.end()) {
       auto parent = kernel.parent(child.parent);
       if (!parent || !config.host_access_on(parent->name)) continue;
       it = grounds.emplace(child.parent, Ground{.parent = std::move(*parent), .guests = {}}).first;
     }
-    it->second.guests.emplace(child.mac, child.name);
+    it->second.guests.emplace(child.mac, nic_of(child, it->second.parent.name, guest, config));
   }
   std::vector<Ground> result;
   for (auto& [index, ground] : grounds) result.push_back(std::move(ground));
   return result;
 }
 
-std::vector<LearnedAddress> given_on(std::span<const Ground> grounds, const Owned& owned, const Config& config) {
+std::vector<LearnedAddress> given_on(std::span<const Ground> grounds, const Owned& owned) {
   auto given = pinned_on(grounds, owned, Origin::kGiven);
   for (const auto& ground : grounds)
-    for (const auto& [mac, name] : ground.guests)
-      for (const auto& address : config.given_to(mac)) {
+    for (const auto& [mac, nic] : ground.guests)
+      for (const auto& address : nic.given) {
         const LearnedAddress entry{ground.parent.index, mac, address};
         if (!contains(given, entry)) given.push_back(entry);
       }
@@ -91,7 +106,7 @@ PlanResult plan_watch(Kernel& kernel, Owned owned, const Watched& watched, const
   auto kept = manual_desire(kernel, owned);
   if (!kept) return fail(kept.error());
   keep_lingering(kernel, owned, watched, *kept);
-  const auto given = by_guest(given_on(watched.grounds, owned, config));
+  const auto given = by_guest(given_on(watched.grounds, owned));
   const auto learned = by_guest(watched.learned);
   Attachments all;
   for (const auto& ground : watched.grounds) {
@@ -101,13 +116,13 @@ PlanResult plan_watch(Kernel& kernel, Owned owned, const Watched& watched, const
                                       ground.parent.name.str()));
       continue;
     }
-    for (const auto& [mac, name] : ground.guests) {
+    for (const auto& [mac, nic] : ground.guests) {
       const Key key{ground.parent.index, mac};
       const auto addresses_in = [&](const auto& map) {
         const auto it = map.find(key);
         return it == map.end() ? std::vector<IpAddress>{} : it->second;
       };
-      all.nics.push_back({.guest = name.str(),
+      all.nics.push_back({.guest = nic.guest,
                           .parent = ground.parent.name,
                           .mac = mac,
                           .addresses = addresses_in(given),
@@ -119,9 +134,9 @@ PlanResult plan_watch(Kernel& kernel, Owned owned, const Watched& watched, const
 }
 
 PlanResult plan_learned(Kernel& kernel, const LearnedAddress& learned, const Ground& ground, const Config& config) {
-  const auto name = ground.guests.find(learned.mac);
+  const auto nic = ground.guests.find(learned.mac);
   Attachments one;
-  one.nics.push_back({.guest = name == ground.guests.end() ? learned.mac.str() : name->second.str(),
+  one.nics.push_back({.guest = nic == ground.guests.end() ? learned.mac.str() : nic->second.guest,
                       .parent = ground.parent.name,
                       .mac = learned.mac,
                       .addresses = {},

@@ -3,6 +3,7 @@
 // domains; what the hook has pinned for a guest that is there stays.
 #pragma once
 
+#include <functional>
 #include <set>
 #include <vector>
 
@@ -17,11 +18,16 @@ struct Watched {
   std::set<unsigned> lingering;  // parents whose shim stays for now, though nobody is on them
 };
 
-// The grounds out of all macvtaps; parents that are gone, or are no parents for a shim, are left out.
-std::vector<Ground> grounds_of(Kernel& kernel, std::span<const Child> children, const Config& config);
+// Who a NIC belongs to; nullptr: nobody knows.
+using FindGuest = std::function<const Guest*(const MacAddress&)>;
 
-// What is written down for the guests that are there: pinned by the hook, or in the configuration.
-std::vector<LearnedAddress> given_on(std::span<const Ground> grounds, const Owned& owned, const Config& config);
+// The grounds out of all macvtaps. Left out: parents that are gone, or are no parents for a shim; parents and guests
+// that are switched off.
+std::vector<Ground> grounds_of(Kernel& kernel, std::span<const Child> children, const Config& config,
+                               const FindGuest& find_guest);
+
+// What is written down for the guests that are there, and what the hook has pinned for them.
+std::vector<LearnedAddress> given_on(std::span<const Ground> grounds, const Owned& owned);
 
 // What an earlier watcher has learned of the guests that are there.
 std::vector<LearnedAddress> learned_on(std::span<const Ground> grounds, const Owned& owned);

@@ -119,7 +119,8 @@ std::expected<ParsedDomain, Error> parse_domain(std::string text) {
   pugi::xml_document document;
   const auto result = document.load_buffer_inplace(text.data(), text.size(), pugi::parse_default, pugi::encoding_utf8);
   if (!result) return fail(invalid(fmt::format("domain XML: {} at byte {}", result.description(), result.offset)));
-  const pugi::xml_node domain = document.child("domain");
+  pugi::xml_node domain = document.child("domain");
+  if (!domain) domain = document.child("domstatus").child("domain");
   if (!domain)
     return fail(invalid(
         fmt::format("domain XML: the root element is {}, not 'domain'", quoted(document.document_element().name()))));

@@ -26,6 +26,7 @@ struct ParsedDomain {
   std::vector<std::string> notes;
 };
 
+// A <domain>, or a <domstatus> around one, as libvirt's daemon keeps it (xml/status_files.h).
 // Takes the text by value: it is parsed in place. An error only for what is no domain XML at all (empty, truncated,
 // over kMaxDomainXml, another root element).
 //

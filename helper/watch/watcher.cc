@@ -142,7 +142,7 @@ Status Watcher::look_around() {
   auto owned = kernel_.owned(Scope{});
   if (!owned) return fail(owned.error());
   const auto now = Clock::now();
-  learning_.update(grounds_, given_on(grounds_, *owned, config_), now);
+  learning_.update(grounds_, given_on(grounds_, *owned), now);
   if (first_)
     for (const auto& learned : learned_on(grounds_, *owned)) learning_.adopt(learned, now);
   first_ = false;
@@ -161,7 +161,8 @@ Status Watcher::read_guests() {
       elsewhere_changed_ = false;
     }
     std::ranges::copy(elsewhere_, std::back_inserter(*children));
-    grounds_ = grounds_of(kernel_, *children, config_);
+    domains_.refresh();
+    grounds_ = grounds_of(kernel_, *children, config_, [&](const MacAddress& mac) { return domains_.guest_with(mac); });
     std::vector<unsigned> links;
     for (const auto& ground : grounds_) {
       links.push_back(ground.parent.index);
@@ -222,7 +223,7 @@ void Watcher::listen() {
                 .shim = shim_index(ground.parent.index),
                 .shim_mac = shim_mac(ground.parent.mac),
                 .guests = {}};
-    for (const auto& [mac, name] : ground.guests) place.guests.push_back(mac);
+    for (const auto& [mac, nic] : ground.guests) place.guests.push_back(mac);
     places.push_back(std::move(place));
   }
   ears_.listen(places);

@@ -24,6 +24,7 @@
 #include "lib/rtnl_events.h"
 #include "lib/rtnl_kernel.h"
 #include "lib/watch_plan.h"
+#include "xml/status_files.h"
 
 namespace vmt::watch {
 
@@ -78,6 +79,7 @@ class Watcher {
   Config config_;
   RtnlKernel kernel_;
   RtnlEvents events_;
+  StatusFiles domains_;
   Learning learning_;
   Ears ears_;
 

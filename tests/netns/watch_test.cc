@@ -4,6 +4,9 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <filesystem>
+#include <fstream>
+
 #include "tests/netns/watch_fixture.h"
 
 namespace vmt {
@@ -148,6 +151,37 @@ TEST_F(WatchTest, AParentWithoutAnAddressIsNamedAndServedWhenItGetsOne) {
   EXPECT_THAT(log(), HasSubstr("parent eth0 has no address"));
   sh("ip addr add 192.0.2.10/24 dev eth0; ip -n web addr add 192.0.2.61/24 dev g0");
   EXPECT_TRUE(eventually([] { return reaches("web", "192.0.2.10"); }));
+}
+
+// What libvirt's daemon keeps about a running guest.
+void write_status(const std::string& name, const std::string& metadata) {
+  std::filesystem::create_directories("/run/libvirt/qemu");
+  std::ofstream("/run/libvirt/qemu/new")
+      << "<domstatus state='running'><domain type='kvm' id='1'><name>" << name << "</name><metadata>" << metadata
+      << "</metadata><devices><interface type='direct'><mac address='" << kWeb
+      << "'/><source dev='eth0' mode='bridge'/></interface></devices></domain></domstatus>";
+  std::filesystem::rename("/run/libvirt/qemu/new", "/run/libvirt/qemu/" + name + ".xml");
+}
+
+TEST_F(WatchTest, AGuestWhoseMetadataSaysNoGetsNothing) {
+  write_status("web", "<h:host-access xmlns:h='urn:virt-macvtap:host-access:1' enabled='no'/>");
+  start();
+  add_tap_guest("web", kWeb);
+  add_tap_guest("db", kDb);
+  announce("web", kWeb, "192.0.2.61");
+  announce("db", kDb, "192.0.2.62");
+  EXPECT_TRUE(eventually([] { return has_route("192.0.2.62"); }));
+  EXPECT_FALSE(has_route("192.0.2.61"));
+}
+
+// No hook hears of a hot-plugged NIC, but its addresses may be written down.
+TEST_F(WatchTest, AHotPluggedNicGetsWhatItsDomainsMetadataGivesIt) {
+  start();
+  write_status("web", std::string("<h:host-access xmlns:h='urn:virt-macvtap:host-access:1'><h:nic mac='") + kWeb +
+                          "'><h:address>192.0.2.61</h:address></h:nic></h:host-access>");
+  add_tap_guest("web", kWeb);
+  EXPECT_TRUE(eventually([] { return has_route("192.0.2.61"); }));
+  EXPECT_THAT(output_of("ip neigh show nud permanent"), HasSubstr("proto 118"));
 }
 
 TEST_F(WatchTest, ASecondOneSaysWhoIsThereAndLeaves) {

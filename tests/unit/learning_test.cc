@@ -41,7 +41,9 @@ class LearningTest : public testing::Test {
                              .addresses = {{*IpPrefix::parse(v4), true}, {*IpPrefix::parse("2001:db8:1::10/64"), true}},
                              .gateways = {ip("192.0.2.1"), ip("2001:db8:1::1")}},
                   .guests = {}};
-    for (const auto& guest : guests) ground.guests.emplace(guest, *IfName::parse("macvtap0"));
+    for (const auto& guest : guests)
+      ground.guests.emplace(
+          guest, GuestNic{.guest = "macvtap0", .given = {}, .learn = config_.learning(*IfName::parse(name), guest)});
     return ground;
   }
   void update(std::vector<LearnedAddress> given = {}, std::vector<MacAddress> guests = {kWeb, kDb}) {
@@ -282,9 +284,11 @@ TEST_F(LearningTest, OfManyGuestsAllAreAskedInTurn) {
 
 TEST_F(LearningTest, LearningCanBeTurnedOff) {
   config_.parents[*IfName::parse("eth0")].learn = LearnMode::kNo;
+  update();
   claim(kWeb, "192.0.2.61");
   EXPECT_THAT(after(seconds(1)).learn, IsEmpty());
   config_.guests["web"] = {.learn = LearnMode::kYes, .given = {{kWeb, {}}}};
+  update();
   learn(kWeb, "192.0.2.61");
   config_.guests["web"].learn = LearnMode::kNo;
   update();

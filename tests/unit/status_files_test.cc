@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// libvirt's status files as tests/e2e/record-fixtures has recorded them, in a folder that changes as libvirt's does.
+#include "xml/status_files.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+namespace vmt {
+namespace {
+
+namespace fs = std::filesystem;
+
+MacAddress mac(const char* text) {
+  return *MacAddress::parse(text);
+}
+
+class StatusFilesTest : public testing::Test {
+ protected:
+  StatusFilesTest() {
+    char name[] = "/tmp/status_files_test.XXXXXX";
+    folder_ = mkdtemp(name);
+  }
+  ~StatusFilesTest() override { fs::remove_all(folder_); }
+
+  static fs::path recorded(const std::string& guest) { return fs::path(VMT_TEST_DATA) / "status" / (guest + ".xml"); }
+  void put(const std::string& guest) { fs::copy_file(recorded(guest), folder_ / (guest + ".xml")); }
+
+  fs::path folder_;
+};
+
+TEST_F(StatusFilesTest, TellWhoseANicIsAndWhatItWasGiven) {
+  put("static");
+  put("pool");
+  StatusFiles files(folder_);
+  files.refresh();
+  const Guest* guest = files.guest_with(mac("52:54:00:12:34:56"));
+  ASSERT_NE(guest, nullptr);
+  EXPECT_EQ(guest->name, "static");
+  ASSERT_EQ(guest->given.size(), 1U);
+  EXPECT_EQ(guest->given[0].addresses.size(), 2U);
+  EXPECT_TRUE(guest->host_access);
+  ASSERT_NE(files.guest_with(mac("52:54:00:12:34:59")), nullptr) << "of a <network>";
+  EXPECT_EQ(files.guest_with(mac("52:54:00:99:99:99")), nullptr);
+}
+
+TEST_F(StatusFilesTest, FollowWhatLibvirtWrites) {
+  StatusFiles files(folder_);
+  files.refresh();
+  EXPECT_EQ(files.guest_with(mac("52:54:00:12:34:56")), nullptr);
+  put("static");
+  files.refresh();
+  ASSERT_NE(files.guest_with(mac("52:54:00:12:34:56")), nullptr);
+  // Somebody runs `virsh metadata --live`: libvirt writes a new file and renames it.
+  std::ifstream old(recorded("static"));
+  std::string text((std::istreambuf_iterator<char>(old)), std::istreambuf_iterator<char>());
+  const std::string element = "<vmt:host-access ";
+  text.insert(text.find(element) + element.size(), "enabled='no' ");
+  std::ofstream(folder_ / "new") << text;
+  fs::rename(folder_ / "new", folder_ / "static.xml");
+  files.refresh();
+  EXPECT_FALSE(files.guest_with(mac("52:54:00:12:34:56"))->host_access);
+  fs::remove(folder_ / "static.xml");
+  files.refresh();
+  EXPECT_EQ(files.guest_with(mac("52:54:00:12:34:56")), nullptr);
+}
+
+TEST_F(StatusFilesTest, LeaveOutWhatIsNoDomain) {
+  put("static");
+  std::ofstream(folder_ / "garbage.xml") << "<domstatus><dom";
+  std::ofstream(folder_ / "empty.xml");
+  fs::create_directory(folder_ / "folder.xml");
+  fs::create_symlink("static.xml", folder_ / "link.xml");
+  fs::create_symlink("loop.xml", folder_ / "loop.xml");
+  StatusFiles files(folder_);
+  files.refresh();
+  files.refresh();
+  EXPECT_NE(files.guest_with(mac("52:54:00:12:34:56")), nullptr);
+  StatusFiles("/nowhere").refresh();
+}
+
+}  // namespace
+}  // namespace vmt

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Whose macvtap is it, without a connection to libvirt? Its daemon keeps the XML of each running guest in a file, so
+// that it finds its guests after a restart, hot-plugged NICs and changed metadata included.
+//
+// The files are the daemon's own affair: where they are missing, or look otherwise one day, guests have no names and
+// are nobody's in particular, which is how QEMU started by hand is seen, too.
+#pragma once
+
+#include <sys/types.h>
+
+#include <ctime>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "lib/guest.h"
+
+namespace vmt {
+
+inline constexpr const char* kStatusDirectory = "/run/libvirt/qemu";
+
+class StatusFiles {
+ public:
+  explicit StatusFiles(std::string directory = kStatusDirectory) : directory_(std::move(directory)) {}
+
+  // Reads what is new or has changed, and forgets what is gone. Costs a stat a guest.
+  void refresh();
+  // Valid until the next refresh(); nullptr: no guest in the files has such a NIC.
+  const Guest* guest_with(const MacAddress& mac) const;
+
+ private:
+  // What tells two states of a file apart: libvirt writes a new one and renames it.
+  struct Stamp {
+    ino_t inode = 0;
+    off_t size = 0;
+    time_t seconds = 0;
+    long nanoseconds = 0;
+
+    bool operator==(const Stamp&) const = default;
+  };
+  struct Entry {
+    Stamp stamp;
+    Guest guest;
+  };
+
+  std::string directory_;
+  std::map<std::string, Entry> entries_;  // by file name
+  std::map<MacAddress, const Guest*> by_mac_;
+};
+
+}  // namespace vmt
