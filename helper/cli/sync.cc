@@ -15,6 +15,7 @@
 #include "lib/devices.h"
 #include "lib/rtnl_kernel.h"
 #include "lib/tap_holders.h"
+#include "lib/watcher_lock.h"
 
 namespace vmt::cli {
 namespace {
@@ -180,6 +181,11 @@ int run_clean(const Command& command, const Words& words) {
   add_dry_run_option(syntax.options);
   const auto arguments = parse(command, syntax, words);
   if (!arguments) return arguments.error();
+  if (const auto pid = running_watcher())
+    warn(
+        fmt::format("the watcher (PID {}) makes again what guests need; stop it first: systemctl stop "
+                    "virt-macvtap-watch",
+                    *pid));
   return carry_out(plan_clean_all, *arguments);
 }
 
