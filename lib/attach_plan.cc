@@ -58,12 +58,24 @@ Status read_contenders(Kernel& kernel, std::span<const Attachment> nics, Facts& 
   return {};
 }
 
+// What another guest that is there has claimed, and is now given to one of these.
+bool is_beaten(const GuestNeighbour& n, const Desired& desired) {
+  return n.origin == Origin::kLearned && contains(desired.addresses, n.guest, &DesiredAddress::guest);
+}
+
 // Of what is owned at these NICs' addresses, what a plan for them may touch: not another guest's that is there, and
 // nothing made by hand.
-Owned without_others(Owned owned, const Facts& facts, std::span<const Attachment> nics) {
+Owned without_others(Owned owned, const Facts& facts, const Desired& desired, std::span<const Attachment> nics,
+                     std::vector<std::string>& notes) {
   const auto others = [&](const GuestNeighbour& n) {
-    return !contains(nics, n.mac, &Attachment::mac) && contains(facts.live, n.mac);
+    return !contains(nics, n.mac, &Attachment::mac) && contains(facts.live, n.mac) && !is_beaten(n, desired);
   };
+  for (const auto& n : owned.neighbours)
+    if (!contains(nics, n.mac, &Attachment::mac) && contains(facts.live, n.mac) && is_beaten(n, desired))
+      notes.push_back(
+          fmt::format("address {} was learned from {}, which is not the guest that it is given to; taken "
+                      "from it",
+                      n.guest.str(), n.mac.str()));
   std::erase_if(owned.routes, [&](const GuestRoute& route) {
     return route.manual || std::ranges::any_of(owned.neighbours, [&](const GuestNeighbour& n) {
              return others(n) && n.guest == route.guest && n.shim == route.shim;
@@ -117,7 +129,7 @@ PlanResult plan_attachments(Kernel& kernel, Attachments wanted, const Config& co
   result.notes.insert(result.notes.end(), wish.notes.begin(), wish.notes.end());
   if (whole == nullptr) {
     keep_what_others_use(*owned, wish.desired);
-    result.changes = plan(wish.desired, without_others(*owned, facts, wanted.nics));
+    result.changes = plan(wish.desired, without_others(*owned, facts, wish.desired, wanted.nics, result.notes));
     return result;
   }
   for (const auto& shim : whole->kept.shims) {

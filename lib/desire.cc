@@ -43,9 +43,12 @@ const HostAddress* best_address(const Parent& parent, const IpAddress& guest) {
   return best;
 }
 
+// What was learned holds nothing against what is given.
 const GuestNeighbour* other_holder(const Facts& facts, const IpAddress& address, const MacAddress& mac) {
   for (const auto& neighbour : facts.neighbours)
-    if (neighbour.guest == address && neighbour.mac != mac && contains(facts.live, neighbour.mac)) return &neighbour;
+    if (neighbour.guest == address && neighbour.mac != mac && neighbour.origin == Origin::kGiven &&
+        contains(facts.live, neighbour.mac))
+      return &neighbour;
   return nullptr;
 }
 
@@ -55,13 +58,16 @@ const Parent* find_parent(const Facts& facts, const IfName& name) {
 }
 
 // Why this NIC may not have this address, given what is desired already; empty when it may.
-std::string why_refused(const IpAddress& address, const Attachment& nic, const Facts& facts, const Desired& so_far) {
+std::string why_refused(const IpAddress& address, Origin origin, const Attachment& nic, const Facts& facts,
+                        const Desired& so_far) {
   const auto route = facts.routes.find(address);
   if (route != facts.routes.end() && route->second.local) return "is the host's own address";
   if (route != facts.routes.end() && route->second.destination.length == address.bits())
     return fmt::format("has a host route that is not ours (see `ip route show {}`)", address.str());
   for (const auto& other : so_far.addresses)
-    if (other.guest == address) return fmt::format("is given to {} and to {}", other.mac->str(), nic.mac.str());
+    if (other.guest == address)
+      return origin == Origin::kGiven ? fmt::format("is given to {} and to {}", other.mac->str(), nic.mac.str())
+                                      : fmt::format("belongs to {}", other.mac->str());
   if (contains(facts.manual, address, &GuestRoute::guest)) return "has a route made by `host up` already, which stays";
   if (const auto* holder = other_holder(facts, address, nic.mac))
     return fmt::format("is held by the guest with {}", holder->mac.str());
@@ -76,10 +82,14 @@ void desire_addresses(const Attachment& nic, Origin origin, const Parent& parent
       wish.notes.push_back(fmt::format("guest {} ({} on {}): address {} {}; left out", quoted(nic.guest), nic.mac.str(),
                                        parent.name.str(), address.str(), why));
     };
+    // Somebody has written down what the guest had said itself.
+    const bool known = std::ranges::any_of(
+        wish.desired.addresses, [&](const DesiredAddress& d) { return d.guest == address && d.mac == nic.mac; });
+    if (origin == Origin::kLearned && known) continue;
     const auto source = source_for(address, parent, numbered);
     if (!source) {
       note(source.error().message);
-    } else if (const auto why = why_refused(address, nic, facts, wish.desired); !why.empty()) {
+    } else if (const auto why = why_refused(address, origin, nic, facts, wish.desired); !why.empty()) {
       note(why);
     } else {
       wish.desired.addresses.push_back(

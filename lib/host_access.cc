@@ -12,6 +12,7 @@
 #include "lib/plan.h"
 #include "lib/premade.h"
 #include "lib/text.h"
+#include "lib/watch_plan.h"
 
 namespace vmt {
 namespace {
@@ -26,6 +27,17 @@ bool is_deletion(const Change& change) {
   return std::holds_alternative<DeleteShim>(change) || std::holds_alternative<DeleteRoute>(change) ||
          std::holds_alternative<DeleteNeighbour>(change) || std::holds_alternative<DeleteProxy>(change) ||
          std::holds_alternative<DeleteAddress>(change);
+}
+
+// Without those of guests that are switched off.
+std::vector<Child> wanted_children(std::span<const Child> children, std::span<const Guest> guests) {
+  std::set<MacAddress> off;
+  for (const auto& guest : guests)
+    if (!guest.host_access)
+      for (const auto& nic : guest.nics) off.insert(nic.mac);
+  std::vector<Child> wanted(children.begin(), children.end());
+  std::erase_if(wanted, [&](const Child& child) { return off.contains(child.mac); });
+  return wanted;
 }
 
 bool wants_whole_parent(const std::optional<Placement>& placement) {
@@ -105,7 +117,8 @@ PlanResult plan_make_way(Kernel& kernel, const Guest& guest) {
   return result;
 }
 
-PlanResult plan_sync(Kernel& kernel, std::span<const Guest> guests, const Config& config) {
+PlanResult plan_sync(Kernel& kernel, std::span<const Guest> guests, const Config& config,
+                     std::span<const Child> children) {
   Attachments all;
   for (const auto& guest : guests) {
     const auto placed = with_placements(kernel, guest);
@@ -118,6 +131,7 @@ PlanResult plan_sync(Kernel& kernel, std::span<const Guest> guests, const Config
   if (!owned) return fail(owned.error());
   auto kept = manual_desire(kernel, *owned);
   if (!kept) return fail(kept.error());
+  attach_seen(grounds_of(kernel, wanted_children(children, guests), config), *owned, config, all);
   const Whole whole{.owned = std::move(*owned), .kept = std::move(*kept)};
   return plan_attachments(kernel, std::move(all), config, &whole);
 }

@@ -33,8 +33,12 @@ PlanResult plan_stop(Kernel& kernel, const Guest& guest);
 // macvtap, libvirt's or ours (plan_devices_for), with EINVAL.
 PlanResult plan_make_way(Kernel& kernel, const Guest& guest);
 
-// All running guests, as the one truth: what is missing comes, what nobody needs goes, what was made by hand stays.
-PlanResult plan_sync(Kernel& kernel, std::span<const Guest> guests, const Config& config);
+// All running guests, as the one truth: what is missing comes, what nobody needs goes, what was made by hand stays. So
+// does what the watcher has made for guests that libvirt does not know: `children` are the macvtaps there are, in this
+// namespace and in others, and a parent's shim and the addresses learned from it stay while one in bridge mode is on
+// it. A guest that is switched off counts as none.
+PlanResult plan_sync(Kernel& kernel, std::span<const Guest> guests, const Config& config,
+                     std::span<const Child> children);
 
 // Everything of ours goes.
 PlanResult plan_clean(Kernel& kernel);

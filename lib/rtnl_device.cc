@@ -47,7 +47,7 @@ Status when_mac_is_free(RtnlSocket& socket, const std::function<Status()>& bring
   const auto deadline = std::chrono::steady_clock::now() + kMacPatience;
   // Once more before the wait: it may have become free before the monitor listened.
   while (!(status = bring_up()) && status.error().kind == ErrorKind::kInUse)
-    if (!monitor->wait_for_link_event(deadline)) return status;
+    if (!monitor->wait(deadline)) return status;
   return status;
 }
 

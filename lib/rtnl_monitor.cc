@@ -10,17 +10,19 @@
 
 namespace vmt {
 
-std::expected<RtnlMonitor, Error> RtnlMonitor::open() {
+std::expected<RtnlMonitor, Error> RtnlMonitor::open(Of of) {
   Fd socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE));
   sockaddr_nl address{};
   address.nl_family = AF_NETLINK;
   address.nl_groups = RTMGRP_LINK;
+  if (of == Of::kAll)
+    address.nl_groups |= RTMGRP_NEIGH | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE;
   if (!socket || bind(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) < 0)
-    return fail(errno_error(errno, "listen for changes of links"));
+    return fail(errno_error(errno, "listen for changes of the network"));
   return RtnlMonitor(std::move(socket));
 }
 
-bool RtnlMonitor::wait_for_link_event(std::chrono::steady_clock::time_point deadline) {
+bool RtnlMonitor::wait(std::chrono::steady_clock::time_point deadline) {
   using std::chrono::milliseconds;
   for (;;) {
     const auto left = std::chrono::ceil<milliseconds>(deadline - std::chrono::steady_clock::now());

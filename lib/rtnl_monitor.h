@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// Waiting for a change of a link in the caller's network namespace.
+// Waiting for a change in the caller's network namespace.
 #pragma once
 
 #include <chrono>
@@ -12,11 +12,15 @@ namespace vmt {
 
 class RtnlMonitor {
  public:
+  enum class Of {
+    kLinks,
+    kAll,  // links, addresses, routes and neighbours
+  };
   // Listens from here on.
-  static std::expected<RtnlMonitor, Error> open();
+  static std::expected<RtnlMonitor, Error> open(Of of = Of::kLinks);
 
-  // True when any link has changed since the last call; false at the deadline and after it.
-  bool wait_for_link_event(std::chrono::steady_clock::time_point deadline);
+  // True when anything of it has changed since the last call; false at the deadline and after it.
+  bool wait(std::chrono::steady_clock::time_point deadline);
 
  private:
   explicit RtnlMonitor(Fd socket) : socket_(std::move(socket)) {}

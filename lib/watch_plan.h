@@ -7,6 +7,7 @@
 #include <set>
 #include <vector>
 
+#include "lib/desire.h"
 #include "lib/host_access.h"
 #include "lib/learning.h"
 
@@ -31,6 +32,10 @@ std::vector<LearnedAddress> given_on(std::span<const Ground> grounds, const Owne
 
 // What an earlier watcher has learned of the guests that are there.
 std::vector<LearnedAddress> learned_on(std::span<const Ground> grounds, const Owned& owned);
+
+// Adds to the NICs that somebody has named those that only the kernel shows, where there is a shim already: as guests
+// of the configuration, and all with what was learned from them, as far as they may learn.
+void attach_seen(std::span<const Ground> grounds, const Owned& owned, const Config& config, Attachments& named);
 
 // Everything: as plan_sync(), but for the guests that the kernel shows. `owned` is all that we own.
 PlanResult plan_watch(Kernel& kernel, Owned owned, const Watched& watched, const Config& config);

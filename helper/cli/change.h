@@ -8,13 +8,14 @@
 
 #include "helper/cli/command.h"
 #include "lib/host_access.h"
+#include "lib/rtnl_kernel.h"
 
 namespace vmt::cli {
 
 // For the lock: a hook holds it for some milliseconds.
 inline constexpr std::chrono::milliseconds kPatience{5000};
 
-using Planner = std::function<PlanResult(Kernel&)>;
+using Planner = std::function<PlanResult(RtnlKernel&)>;
 // Carries out what was planned; returns what failed.
 using Applier = std::function<std::vector<Error>(Kernel&, std::span<const Change>)>;
 

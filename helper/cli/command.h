@@ -39,6 +39,7 @@ int run_set(const Command& command, const Words& words);
 int run_delete(const Command& command, const Words& words);
 int run_list(const Command& command, const Words& words);
 int run_watch(const Command& command, const Words& words);
+int run_addresses(const Command& command, const Words& words);
 int run_host_up(const Command& command, const Words& words);
 int run_host_down(const Command& command, const Words& words);
 

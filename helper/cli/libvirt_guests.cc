@@ -22,7 +22,6 @@ namespace vmt::cli {
 namespace {
 
 constexpr const char* kLibrary = "libvirt.so.0";
-constexpr std::chrono::seconds kPatience{15};  // longer than our hook may hold a domain (10 s)
 
 // What we call of libvirt. Never unloaded: it is not made for it.
 struct Api {
@@ -132,14 +131,14 @@ std::expected<RunningGuests, Error> ask(const std::string& uri) {
 
 }  // namespace
 
-std::expected<RunningGuests, Error> running_guests(const std::string& uri) {
+std::expected<RunningGuests, Error> running_guests(const std::string& uri, std::chrono::milliseconds patience) {
   // libvirt's calls have no time limit, and a daemon that hangs would take us along. The thread is left
   // behind then; it owns all that it uses, and the process is about to end.
   std::packaged_task<std::expected<RunningGuests, Error>()> task([uri] { return ask(uri); });
   auto answer = task.get_future();
   std::thread(std::move(task)).detach();
-  if (answer.wait_for(kPatience) == std::future_status::ready) return answer.get();
-  return fail(Error{ErrorKind::kTimeout, fmt::format("libvirt at {}: no answer within {} s", uri, kPatience.count())});
+  if (answer.wait_for(patience) == std::future_status::ready) return answer.get();
+  return fail(Error{ErrorKind::kTimeout, fmt::format("libvirt at {}: no answer within {} ms", uri, patience.count())});
 }
 
 }  // namespace vmt::cli

@@ -3,6 +3,7 @@
 // every other command start six times slower.
 #pragma once
 
+#include <chrono>
 #include <expected>
 #include <string>
 #include <vector>
@@ -12,14 +13,18 @@
 
 namespace vmt::cli {
 
+// Longer than our hook may hold a domain (10 s).
+inline constexpr std::chrono::seconds kLibvirtPatience{15};
+
 struct RunningGuests {
   std::vector<Guest> guests;
   std::vector<std::string> notes;  // what their XML says that makes no sense
 };
 
 // All running guests or none: an answer with a hole would make `sync` take a running guest's host access
-// away. Takes 15 s at most. Must not be called with the lock held (lib/lock.h): libvirt holds a domain while
+// away. Takes `patience` at most. Must not be called with the lock held (lib/lock.h): libvirt holds a domain while
 // our hook waits for the lock, and answers no question about that domain meanwhile.
-std::expected<RunningGuests, Error> running_guests(const std::string& uri);
+std::expected<RunningGuests, Error> running_guests(const std::string& uri,
+                                                   std::chrono::milliseconds patience = kLibvirtPatience);
 
 }  // namespace vmt::cli

@@ -12,6 +12,7 @@
 
 #include "helper/cli/command.h"
 #include "helper/cli/libvirt_guests.h"
+#include "helper/cli/links.h"
 #include "lib/algorithm.h"
 #include "lib/rtnl_kernel.h"
 
@@ -34,34 +35,9 @@ std::string user_name(uid_t user) {
   return entry != nullptr ? std::string(entry->pw_name) : fmt::format("{}", user);
 }
 
-bool is_nic_of(const Child& link, const Nic& nic) {
-  if (nic.mac == link.mac) return true;
-  if (link.nsid) return false;  // a name counts in our namespace only
-  const auto* source = std::get_if<PremadeSource>(&nic.source);
-  return nic.target == link.name || (source != nullptr && source->device == link.name);
-}
-
 std::optional<Domain> domain_of(const Child& link, const std::vector<Guest>& guests) {
-  const auto* use = link.use ? std::get_if<ForGuest>(&*link.use) : nullptr;
-  for (const auto& guest : guests) {
-    const bool is_users = std::ranges::any_of(guest.nics, [&](const Nic& nic) { return is_nic_of(link, nic); });
-    if (use != nullptr ? guest.uuid == use->guest : is_users) return Domain{guest.name, guest.uuid};
-  }
-  return std::nullopt;
-}
-
-std::expected<std::vector<Child>, Error> all_links(RtnlKernel& kernel) {
-  auto links = kernel.children();
-  if (!links) return fail(links.error());
-  auto elsewhere = kernel.children_elsewhere();
-  // Who may not look into other namespaces sees what is in this one.
-  if (!elsewhere && elsewhere.error().kind == ErrorKind::kPermission) {
-    warn("devices in other network namespaces are left out (run as root)");
-    return links;
-  }
-  if (!elsewhere) return fail(elsewhere.error());
-  std::ranges::move(*elsewhere, std::back_inserter(*links));
-  return links;
+  const Guest* guest = guest_of(link, guests);
+  return guest != nullptr ? std::optional(Domain{guest->name, guest->uuid}) : std::nullopt;
 }
 
 // The names of the parents in our namespace, by their ifindex.
@@ -76,20 +52,22 @@ std::map<unsigned, IfName> parents_of(Kernel& kernel, const std::vector<Child>& 
 
 std::expected<std::vector<DeviceStatus>, Error> gather(RtnlKernel& kernel, const std::optional<IfName>& asked,
                                                        const std::vector<Guest>& guests) {
-  auto links = all_links(kernel);
-  if (!links) return fail(links.error());
+  auto found = all_links(kernel);
+  if (!found) return fail(found.error());
+  if (!found->complete) warn(kIncomplete);
+  std::vector<Child>& links = found->all;
   if (asked) {
     const auto parent = kernel.parent(*asked);
     if (!parent) return fail(parent.error());
-    std::erase_if(*links, [&](const Child& link) { return link.parent != parent->index; });
+    std::erase_if(links, [&](const Child& link) { return link.parent != parent->index; });
   }
   const auto owned = kernel.owned(Scope{});
   if (!owned) return fail(owned.error());
   const auto holders = TapHolders::scan();
   if (!holders) return fail(holders.error());
-  const auto parents = parents_of(kernel, *links);
+  const auto parents = parents_of(kernel, links);
   std::vector<DeviceStatus> devices;
-  for (const auto& link : *links) {
+  for (const auto& link : links) {
     const auto parent = parents.find(link.parent);
     DeviceStatus device{.link = link, .holders = holders->of(link), .domain = domain_of(link, guests)};
     if (parent != parents.end()) device.parent = parent->second;

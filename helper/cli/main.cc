@@ -22,6 +22,8 @@ constexpr std::array kCommands = {
     Command{"clean", "[--dry-run]", "take away everything that virt-macvtap has made", run_clean},
     Command{"watch", "[--config FILE]", "stay, and do all that for every macvtap that comes and goes", run_watch},
     Command{"list", "[PARENT] [--json] [--connect URI]", "show every macvtap and macvlan, and who uses it", run_list},
+    Command{"addresses", "[DOMAIN] [--wait SECONDS] [--json] [--connect URI] [--config FILE]",
+            "show the guests' addresses, or wait for one", run_addresses},
     Command{"exec", "--nic parent=LINK[,KEY=VALUE]... [--user USER] [--standing] -- COMMAND [ARGUMENT]...",
             "run a VMM with the open tap of a macvtap that goes with it", run_exec},
     Command{"create", "NAME... --parent LINK [OPTION]...", "make macvtaps that stand by themselves", run_create},

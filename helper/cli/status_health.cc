@@ -13,6 +13,8 @@ namespace vmt::cli {
 namespace {
 
 constexpr std::string_view kSync = "run `virt-macvtap sync`";
+constexpr std::string_view kWatch =
+    "start the watcher, which learns them (`systemctl start virt-macvtap-watch`, or `virt-macvtap watch`)";
 
 bool has_family(const auto& prefixes, bool v4) {
   return std::ranges::any_of(prefixes, [&](const IpPrefix& p) { return p.address.is_v4() == v4; });
@@ -20,7 +22,8 @@ bool has_family(const auto& prefixes, bool v4) {
 
 std::string label(const GuestStatus& guest) {
   const std::string who = guest.identity ? quoted(guest.identity->name) : "of unknown name";
-  return fmt::format("guest {} ({} on {})", who, guest.link.mac.str(), guest.link.name.str());
+  const std::string where = guest.link.nsid ? fmt::format(" in namespace {}", *guest.link.nsid) : std::string{};
+  return fmt::format("guest {} ({} on {}{})", who, guest.link.mac.str(), guest.link.name.str(), where);
 }
 
 class Doctor {
@@ -32,7 +35,8 @@ class Doctor {
     if (status_.shim) examine_shim(*status_.shim);
     for (const auto& guest : status_.guests) examine_guest(guest);
     for (const auto& address : status_.manual) examine_source("`host up`", address);
-    for (const auto& orphan : status_.orphans)
+    // Without root, its MAC may be on a link that we do not see.
+    for (const auto& orphan : host_.complete ? status_.orphans : std::vector<GuestNeighbour>{})
       say("address {} is set up for {}, which no link on {} has any more; {}", orphan.guest.str(), orphan.mac.str(),
           name(), kSync);
     for (const auto& links : status_.conflicts) examine_conflict(links);
@@ -46,13 +50,6 @@ class Doctor {
   }
 
   const std::string& name() const { return status_.parent.name.str(); }
-
-  // Every address that the host can talk to a guest from.
-  bool is_hosts(const IpAddress& address) const {
-    const auto is = [&](const IpPrefix& p) { return p.address == address; };
-    return std::ranges::any_of(status_.parent.addresses, is, &HostAddress::prefix) ||
-           (status_.shim && std::ranges::any_of(status_.shim->addresses, is));
-  }
 
   void examine_parent() {
     const Parent& parent = status_.parent;
@@ -96,43 +93,59 @@ class Doctor {
   }
 
   void examine_guest(const GuestStatus& guest) {
-    const auto& identity = guest.identity;
-    if (identity && !identity->wants_access) return;
+    if (!guest.wants_access) return;
     for (const auto& address : guest.addresses) examine_source(label(guest), address);
     // A macvlan is somebody's own link in this host's namespaces, not a guest that waits for us.
     if (!guest.link.macvtap) return;
     if (guest.link.mode != MacvlanMode::kBridge) {
       say("{}: no host access in mode {}; use mode='bridge'", label(guest), to_string(guest.link.mode));
-    } else if (!status_.shim && identity) {
+    } else if (!status_.shim && guest.identity) {
       say("{}: no host access, as {} has no shim; {}", label(guest), name(), kSync);
     } else if (!status_.shim) {
-      say("{}: no host access, as {} has no shim; {}, or for a guest without libvirt `virt-macvtap host up "
-          "{} --guest ADDRESS`",
+      say("{}: no host access, as {} has no shim; {}, or for a guest without libvirt start the watcher (`systemctl "
+          "start "
+          "virt-macvtap-watch`) or run `virt-macvtap host up {} --guest ADDRESS`",
           label(guest), name(), kSync, name());
-    } else if (identity) {
-      examine_given(guest, *identity);
+    } else {
+      examine_addresses(guest);
     }
   }
 
-  void examine_given(const GuestStatus& guest, const GuestIdentity& identity) {
-    if (identity.given.empty() && guest.addresses.empty())
-      say("{}: its addresses are not known; write them into the domain's <metadata> or the configuration, "
-          "then {}",
-          label(guest), kSync);
-    for (const auto& address : identity.given)
+  void examine_addresses(const GuestStatus& guest) {
+    // `host up` has made its route without knowing its MAC.
+    const bool by_hand = !guest.identity && !status_.manual.empty();
+    if (guest.given.empty() && guest.addresses.empty() && !by_hand) say_unknown(guest);
+    for (const auto& address : guest.given)
       if (!contains(guest.addresses, address, &GuestAddress::address))
         say("{}: address {} is given but not set up; {}, or see `virt-macvtap plan` for why it is refused",
             label(guest), address.str(), kSync);
   }
 
+  void say_unknown(const GuestStatus& guest) {
+    if (!guest.may_learn)
+      say("{}: its addresses are not known, and the configuration forbids to learn them; write them into the domain's "
+          "<metadata> or the configuration, then {}",
+          label(guest), kSync);
+    else if (host_.watched)
+      say("{}: its addresses are not known: it has not been heard yet", label(guest));
+    else
+      say("{}: its addresses are not known; {}, or write them into the domain's <metadata> or the configuration, then "
+          "{}",
+          label(guest), kWatch, kSync);
+  }
+
   void examine_source(std::string_view whose, const GuestAddress& address) {
-    if (!address.route)
-      say("{}: no route to {}; {}", whose, address.address.str(), kSync);
-    else if (!address.source)  // what the kernel makes of an IPv6 route when its source goes
-      say("{}: the route to {} has lost its source; {}", whose, address.address.str(), kSync);
-    else if (!is_hosts(*address.source))
-      say("{}: the route to {} has the source {}, which {} no longer has; {}", whose, address.address.str(),
-          address.source->str(), name(), kSync);
+    switch (route_trouble(address, status_)) {
+      case RouteTrouble::kNoRoute:
+        return say("{}: no route to {}; {}", whose, address.address.str(), kSync);
+      case RouteTrouble::kNoSource:
+        return say("{}: the route to {} has lost its source; {}", whose, address.address.str(), kSync);
+      case RouteTrouble::kForeignSource:
+        return say("{}: the route to {} has the source {}, which {} no longer has; {}", whose, address.address.str(),
+                   address.source->str(), name(), kSync);
+      case RouteTrouble::kNone:
+        break;
+    }
   }
 
   void examine_conflict(const std::vector<Child>& links) {
@@ -148,6 +161,34 @@ class Doctor {
 };
 
 }  // namespace
+
+RouteTrouble route_trouble(const GuestAddress& address, const ParentStatus& status) {
+  if (!address.route) return RouteTrouble::kNoRoute;
+  // What the kernel makes of an IPv6 route when its source goes.
+  if (!address.source) return RouteTrouble::kNoSource;
+  // Every address that the host can talk to a guest from.
+  const auto is = [&](const IpPrefix& p) { return p.address == *address.source; };
+  const bool is_hosts = std::ranges::any_of(status.parent.addresses, is, &HostAddress::prefix) ||
+                        (status.shim && std::ranges::any_of(status.shim->addresses, is));
+  return is_hosts ? RouteTrouble::kNone : RouteTrouble::kForeignSource;
+}
+
+std::string_view address_state(const GuestAddress& address, const Child* link, const ParentStatus& status) {
+  if (!status.parent.up || (link != nullptr && !link->up)) return "down";
+  if (!status.parent.carrier) return "no carrier";
+  if (status.shim && (status.shim->role == ShimRole::kUnfinished || !status.shim->configured)) return "needs sync";
+  switch (route_trouble(address, status)) {
+    case RouteTrouble::kNoRoute:
+      return "no route";
+    case RouteTrouble::kNoSource:
+      return "no source";
+    case RouteTrouble::kForeignSource:
+      return "old source";
+    case RouteTrouble::kNone:
+      break;
+  }
+  return "ok";
+}
 
 std::vector<std::string> health_of(const ParentStatus& status, const HostStatus& host) {
   return Doctor(status, host).examine();

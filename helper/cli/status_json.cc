@@ -11,9 +11,9 @@
 //                        "configured": true, "addresses": [], "proxied": ["2001:db8:1::10"]},
 //       "guests": [
 //         {"name": "web" or null, "uuid": "..." or null, "mac": "...", "device": "macvtap0", "ifindex": 8,
-//          "kind": "macvtap" or "macvlan", "mode": "bridge", "up": true,
-//          "addresses": [{"address": "192.0.2.61", "origin": "given", "route": true, "source": "192.0.2.10"
-//          or null}]}],
+//          "nsid": 3 or null for this namespace, "kind": "macvtap" or "macvlan", "mode": "bridge", "up": true,
+//          "addresses": [{"address": "192.0.2.61", "origin": "given" or "learned", "since": 42 (seconds ago),
+//                         "route": true, "source": "192.0.2.10" or null}]}],
 //       "manual": [{"address": "192.0.2.77", "source": "192.0.2.10" or null}],
 //       "conflicts": [{"mac": "...", "devices": ["macvtap0", "macvtap1"]}],
 //       "health": ["a sentence"]}],
@@ -51,10 +51,12 @@ Json shim_json(const std::optional<Shim>& shim) {
 }
 
 Json address_json(const GuestAddress& address) {
-  return {{"address", address.address.str()},
-          {"origin", "given"},
-          {"route", address.route},
-          {"source", text_or_null(address.source)}};
+  return {
+      {"address", address.address.str()},
+      {"origin", origin_name(address.origin)},
+      {"since", std::chrono::floor<std::chrono::seconds>(address.age.value_or(std::chrono::milliseconds(0))).count()},
+      {"route", address.route},
+      {"source", text_or_null(address.source)}};
 }
 
 Json guest_json(const GuestStatus& guest) {
@@ -63,6 +65,7 @@ Json guest_json(const GuestStatus& guest) {
           {"mac", guest.link.mac.str()},
           {"device", guest.link.name.str()},
           {"ifindex", guest.link.index},
+          {"nsid", guest.link.nsid ? Json(*guest.link.nsid) : Json(nullptr)},
           {"kind", guest.link.macvtap ? "macvtap" : "macvlan"},
           {"mode", to_string(guest.link.mode)},
           {"up", guest.link.up},

@@ -38,7 +38,9 @@ Entry shim_entry(const Shim& shim) {
 
 std::string address_line(const GuestAddress& address) {
   if (!address.route) return fmt::format("{}  no route", address.address.str());
-  return fmt::format("{}  given{}", address.address.str(),
+  const bool learned = address.origin == Origin::kLearned && address.age;
+  return fmt::format("{}  {}{}", address.address.str(),
+                     learned ? fmt::format("learned {} ago", human(*address.age)) : "given",
                      address.source ? ", host at " + address.source->str() : std::string{});
 }
 
@@ -47,7 +49,8 @@ Entry guest_entry(const GuestStatus& guest) {
   Entry entry{
       .row = {guest.identity ? fmt::format("guest {}", quoted(guest.identity->name))
                              : std::string(link.macvtap ? "guest" : "macvlan"),
-              link.mac.str(), link.name.str(), fmt::format("{}, {}", to_string(link.mode), link.up ? "up" : "down")},
+              link.mac.str(), link.nsid ? fmt::format("{} (nsid {})", link.name.str(), *link.nsid) : link.name.str(),
+              fmt::format("{}, {}", to_string(link.mode), link.up ? "up" : "down")},
       .below = {}};
   for (const auto& address : guest.addresses) entry.below.push_back(address_line(address));
   return entry;
@@ -76,6 +79,18 @@ void append_findings(std::string& out, const std::vector<std::string>& findings,
 }
 
 }  // namespace
+
+std::string human(std::chrono::milliseconds age) {
+  using namespace std::chrono;
+  const auto whole = [](auto time, const char* unit) { return fmt::format("{} {}", time.count(), unit); };
+  if (age < 1min) return whole(floor<seconds>(age), "s");
+  if (age < 1h) return whole(floor<minutes>(age), "min");
+  return age < 24h ? whole(floor<hours>(age), "h") : whole(floor<days>(age), "d");
+}
+
+std::string_view origin_name(Origin origin) {
+  return origin == Origin::kLearned ? "learned" : "given";
+}
 
 std::string_view role_name(ShimRole role) {
   switch (role) {

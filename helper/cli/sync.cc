@@ -9,11 +9,13 @@
 
 #include "helper/cli/change.h"
 #include "helper/cli/libvirt_guests.h"
+#include "helper/cli/links.h"
 #include "helper/cli/plan_json.h"
 #include "lib/algorithm.h"
 #include "lib/devices.h"
 #include "lib/rtnl_kernel.h"
 #include "lib/tap_holders.h"
+#include "lib/watcher_lock.h"
 
 namespace vmt::cli {
 namespace {
@@ -101,7 +103,11 @@ Status check_nobody_started(Kernel& kernel, const Input& input, const Planned& s
   const auto children = kernel.children();
   if (!children) return fail(children.error());
   for (const auto& child : *children) {
-    const bool pinned = std::ranges::any_of(owned->neighbours, [&](const auto& n) { return n.mac == child.mac; });
+    // The watcher pins what it learns, and what the configuration gives, for guests that libvirt does not know, too.
+    const auto configured = input.config.given_to(child.mac);
+    const bool pinned = std::ranges::any_of(owned->neighbours, [&](const GuestNeighbour& n) {
+      return n.mac == child.mac && n.origin == Origin::kGiven && !contains(configured, n.guest);
+    });
     if (child.macvtap && pinned && !known.contains(child.mac) && !goes(child, stale))
       return fail(Error{ErrorKind::kFailed,
                         fmt::format("the guest with {} on {} is not in libvirt's answer; nothing was changed "
@@ -111,12 +117,16 @@ Status check_nobody_started(Kernel& kernel, const Input& input, const Planned& s
   return {};
 }
 
-PlanResult plan_for(Kernel& kernel, const Input& input) {
+PlanResult plan_for(RtnlKernel& kernel, const Input& input) {
   const auto stale = plan_stale(kernel, input);
   if (!stale) return fail(stale.error());
   if (auto status = check_nobody_started(kernel, input, *stale); !status) return fail(status.error());
-  auto planned = plan_sync(kernel, input.guests, input.config);
+  auto links = all_links(kernel);
+  if (!links) return fail(links.error());
+  std::erase_if(links->all, [&](const Child& child) { return !child.nsid && goes(child, *stale); });
+  auto planned = plan_sync(kernel, input.guests, input.config, links->all);
   if (!planned) return planned;
+  if (!links->complete) planned->notes.emplace_back(kIncomplete);
   std::ranges::copy(stale->changes, std::back_inserter(planned->changes));
   std::ranges::copy(stale->notes, std::back_inserter(planned->notes));
   return planned;
@@ -163,7 +173,7 @@ int run_sync(const Command& command, const Words& words) {
   if (!arguments) return arguments.error();
   const auto input = read_input(*arguments);
   if (!input) return report(input.error());
-  return carry_out([&](Kernel& kernel) { return plan_for(kernel, *input); }, *arguments);
+  return carry_out([&](RtnlKernel& kernel) { return plan_for(kernel, *input); }, *arguments);
 }
 
 int run_clean(const Command& command, const Words& words) {
@@ -171,6 +181,11 @@ int run_clean(const Command& command, const Words& words) {
   add_dry_run_option(syntax.options);
   const auto arguments = parse(command, syntax, words);
   if (!arguments) return arguments.error();
+  if (const auto pid = running_watcher())
+    warn(
+        fmt::format("the watcher (PID {}) makes again what guests need; stop it first: systemctl stop "
+                    "virt-macvtap-watch",
+                    *pid));
   return carry_out(plan_clean_all, *arguments);
 }
 

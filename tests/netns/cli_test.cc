@@ -114,8 +114,8 @@ TEST_F(CliTest, ASyncWithABrokenConfigurationChangesNothing) {
 }
 
 TEST_F(CliTest, HelpIsEverywhereAndWrongUseIsExitStatusTwo) {
-  for (const char* words : {"--help", "help", "--version", "status --help", "plan --help", "sync --help",
-                            "clean --help", "host up --help", "host down --help"}) {
+  for (const char* words : {"--help", "help", "--version", "status --help", "addresses --help", "plan --help",
+                            "sync --help", "clean --help", "host up --help", "host down --help"}) {
     EXPECT_EQ(status_of(kCli + words + " >/run/out 2>/run/err"), 0) << words;
     EXPECT_NE(output_of("cat /run/out"), "") << words;
     EXPECT_THAT(output_of("cat /run/err"), IsEmpty()) << words;

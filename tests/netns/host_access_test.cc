@@ -153,7 +153,7 @@ TEST_F(HostAccessTest, ARouteThatAPolicyRuleHidesIsStillOurs) {
 TEST_F(HostAccessTest, AShimWhoseParentHasMovedAwayIsCleanedUp) {
   start(web_);
   sh("ip link set eth0 netns db");
-  EXPECT_EQ(plan_sync(*kernel_, {}, config_)->changes.size(), 1U);
+  EXPECT_EQ(plan_sync(*kernel_, {}, config_, {})->changes.size(), 1U);
   run(plan_clean(*kernel_));
   EXPECT_THAT(output_of("ip link show type macvlan"), IsEmpty());
 }

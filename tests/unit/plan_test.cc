@@ -222,13 +222,13 @@ TEST_F(HostAccessPlanTest, ASyncBringsTheMissingTakesTheStaleAndKeepsWhatWasMade
   run(plan_host_up(kernel_, {*IfName::parse("eth0"), {ip("192.0.2.70")}, {}}));
   start(db_);
   const Guest guests[] = {web_};
-  const auto lines = run(plan_sync(kernel_, guests, config_));
+  const auto lines = run(plan_sync(kernel_, guests, config_, {}));
   EXPECT_THAT(lines, testing::Contains(HasSubstr("delete route 192.0.2.62")));
   EXPECT_THAT(lines, testing::Contains("add route 192.0.2.61 dev vmt-2 src 192.0.2.10"));
   EXPECT_EQ(all().routes.size(), 3U);
   EXPECT_EQ(all().shims.at(0).role, ShimRole::kManual);
-  EXPECT_THAT(run(plan_sync(kernel_, guests, config_)), IsEmpty());
-  EXPECT_THAT(run(plan_sync(kernel_, {}, config_)), testing::SizeIs(4));
+  EXPECT_THAT(run(plan_sync(kernel_, guests, config_, {})), IsEmpty());
+  EXPECT_THAT(run(plan_sync(kernel_, {}, config_, {})), testing::SizeIs(4));
   EXPECT_EQ(all().routes.size(), 1U);
 }
 

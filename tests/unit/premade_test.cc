@@ -258,9 +258,10 @@ TEST_F(PremadeTest, ASyncKnowsWhichDevicesAreStale) {
 TEST_F(PremadeTest, ASyncGivesItHostAccessAsItDoesADirectOne) {
   const Guest web = guest("web", kWeb, kWebMac, on("eth0"));
   prepare(web);
-  EXPECT_THAT(run(plan_sync(kernel_, std::span(&web, 1), {})), Contains(HasSubstr("add route 192.0.2.61 dev vmt-2")));
-  EXPECT_THAT(run(plan_sync(kernel_, std::span(&web, 1), {})), IsEmpty());
-  EXPECT_THAT(run(plan_sync(kernel_, {}, {})), ElementsAre(HasSubstr("delete shim vmt-2")));
+  EXPECT_THAT(run(plan_sync(kernel_, std::span(&web, 1), {}, *kernel_.children())),
+              Contains(HasSubstr("add route 192.0.2.61 dev vmt-2")));
+  EXPECT_THAT(run(plan_sync(kernel_, std::span(&web, 1), {}, *kernel_.children())), IsEmpty());
+  EXPECT_THAT(run(plan_sync(kernel_, {}, {}, {})), ElementsAre(HasSubstr("delete shim vmt-2")));
 }
 
 TEST_F(PremadeTest, AParentOrGuestThatIsSwitchedOffHasItsDevicesAllTheSame) {
