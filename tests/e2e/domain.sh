@@ -170,7 +170,7 @@ sys.exit("guest_run: the console closed")
 
 guest_said() {
     hv bash -c 'log=/var/log/libvirt/qemu/$1-console.log
-        for _ in {1..6000}; do
+        for _ in {1..1500}; do
             line=$(grep -m "$3" -E "$2" "$log" 2>/dev/null | tail -n +"$3" | tr -d "\r")
             if [[ $line ]]; then echo "$line"; exit 0; fi
             sleep 0.01
