@@ -8,7 +8,8 @@
 #   times_to_reach GUEST ADDRESS...   waits until the guest says that it has the address (scripts/guest-image), and prints
 #                                     how long it is from there to the first answer to hv's pings; a line for each,
 #                                     "ADDRESS MS", with all of them being pinged at the same time
-#   check_reached GUEST ADDRESS...    that is 1 s at most, for each
+#   check_reached GUEST ADDRESS...    that is 1 s at most, for each. Time begins here for an address that is there already:
+#                                     what gives it to the guest runs beside this, or has just begun
 #   check_pinged GUEST ADDRESS...     the guest, told to ping, had its answers within 1 s
 #
 # Where it does not happen within 10 s, the number is "never". Times are taken from outside of what is measured, so they are

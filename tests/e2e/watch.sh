@@ -61,14 +61,15 @@ has_routes() { [[ $(routes | cut -d ' ' -f 1 | xargs) == "$*" ]]; }    # exactly
 has_no_route() { [[ -z $(hv ip route show "$1" proto 118) ]]; }
 
 # shellcheck disable=SC2016    # for a shell on the peer
-# What the LAN sees: ARP in the host's name from others than its parent. It goes on until the lab goes.
+# What the LAN sees: ARP in the host's name from others than its parent, and than the guest that is meant to be hostile. It
+# goes on until the lab goes.
 overhear() {
     local file
     file=$(mktemp)
     exec {overheard}>"$file"
     rm "$file"
     peer tcpdump -l -n -e -t -i eth0 \
-        'arp and arp[14:4] == 0xc000020a and not (arp[8:4] == 0x525400ee and arp[12:2] == 0x0010)' \
+        "arp and arp[14:4] == 0xc000020a and not (arp[8:4] == 0x525400ee and arp[12:2] == 0x0010) and not ether src $(mac 69)" \
         >&"$overheard" 2>/dev/null 3>&- &
     # It has a packet socket when it listens.
     check "the LAN is listened to" eventually peer bash -c '[[ $(wc -l </proc/net/packet) -gt 1 ]]'
@@ -82,7 +83,9 @@ between_scenarios() {
     watch_stop
     if [[ $checks_failed != "$failed_before" ]]; then watch_log | tail -n 30 | sed 's/^/#   watcher: /'; fi
     failed_before=$checks_failed
-    same "nobody else has spoken as the host on the LAN" "" "$(cat "/proc/$$/fd/$overheard")"
+    heard=$(cat "/proc/$$/fd/$overheard")
+    same "nobody else has spoken as the host on the LAN" "$heard_before" "$heard"
+    heard_before=$heard
     peer ip neigh flush dev eth0    # the next guests have the same addresses, with other MACs
 }
 
@@ -96,7 +99,7 @@ set_up() {
     lab dhcp "${leases[@]}"
     lab libvirtd
     overhear
-    failed_before=$checks_failed
+    failed_before=$checks_failed heard_before=''
 }
 
 if [[ $# == 0 ]]; then set -- "${watch_scenarios[@]}" "${watch_trouble_scenarios[@]}"; fi

@@ -90,8 +90,9 @@ a_nic_that_is_plugged_in_and_out() {
     one_answer_for_each web
     hv_virsh attach-device web /dev/stdin --live < <(nic_xml 62) >/dev/null
     check "the guest sees the new NIC" eventually guest_run web "grep $(mac 62) /sys/class/net/*/address"
-    guest_run web "nic $(mac 62) ping=192.0.2.10 ping=2001:db8:1::10 $(static 62)"
+    guest_run web "nic $(mac 62) ping=192.0.2.10 ping=2001:db8:1::10 $(static 62)" &
     check_reached web 192.0.2.62 2001:db8:1::62
+    wait $!
     check_pinged web 192.0.2.10 2001:db8:1::10
     nic=$(guest_run web "grep -l $(mac 62) /sys/class/net/*/address" | cut -d / -f 5)
     check "the guest reaches its host through it by IPv4" reaches web "-I $nic 192.0.2.10"
@@ -113,8 +114,9 @@ a_guest_that_changes_its_addresses() {
     watch_start
     domain_start red "$(plain 61 $(static 61))"
     check_reached red 192.0.2.61 2001:db8:1::61
-    readdress red 65
+    readdress red 65 &
     check_reached red 192.0.2.65 2001:db8:1::65
+    wait $!
     check_talk red 65 "at its new addresses"
     check "the old ones have no answer" misses hv 192.0.2.61
     check "nor by IPv6" misses hv 2001:db8:1::61
@@ -130,8 +132,9 @@ addresses_that_move_to_another_guest() {
     guest_wait red
     check_reached red 192.0.2.61 2001:db8:1::61
     guest_run red "ip address flush dev eth0 scope global"
-    readdress blue 61
+    readdress blue 61 &
     check_reached blue 192.0.2.61 2001:db8:1::61
+    wait $!
     same "they are at the other guest's MAC" "$(for address in 192.0.2.61 2001:db8:1::61; do
         echo "$address $(mac 62)"
     done)" "$(routes | awk '/:61 / || /\.61 / {print $1, $4}')"

@@ -4,7 +4,7 @@
 # Functions to start and end `virt-macvtap watch` on the hypervisor of scripts/lab. Source it after domain.sh, with `build`,
 # the build directory, set.
 #
-#   watch_start [ARGUMENT]...     start it, and wait until it says that it is ready, as a service manager would
+#   watch_start                   start it, and wait until it says that it is ready, as a service manager would
 #   watch_kill9                   kill it, and wait until it is gone
 #   watch_stop                    ask it to end, and wait until it is gone
 #   watch_runs                    does it?
@@ -29,7 +29,7 @@ with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
     except TimeoutError:
         print("watch_start: it is not ready after 10 s; it says:", open("/run/watch.log").read(), file=sys.stderr)
         sys.exit(1)
-' "$build/virt-macvtap" watch "$@" 3>&-
+' "$build/virt-macvtap" watch 3>&-
 }
 
 _watch_end() {    # SIGNAL
