@@ -58,8 +58,6 @@ routes() {
 
 has_routes() { [[ $(routes | cut -d ' ' -f 1 | xargs) == "$*" ]]; }    # exactly to these addresses, in order
 
-has_no_route() { [[ -z $(hv ip route show "$1" proto 118) ]]; }
-
 # shellcheck disable=SC2016    # for a shell on the peer
 # What the LAN sees: ARP in the host's name from others than its parent, and than the guest that is meant to be hostile. It
 # goes on until the lab goes.

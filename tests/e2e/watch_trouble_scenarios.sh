@@ -152,7 +152,7 @@ a_flood_from_a_guest() {
     check "the watcher took less than 5 % of a core for 10 s of that ($rest ms)" test "$rest" -le 500
     hv "$build/tests/bench_blast" flood 100000 15 claims "$(mac 69)" >/dev/null 3>&- &
     domain_launch red "$(plain 61 $(static 61))"
-    check_reached red 192.0.2.61 2001:db8:1::61
+    check_learned red 192.0.2.61 2001:db8:1::61
     wait $!
     check_talk red 61 "after a flood"
     peer ip neigh flush dev eth0    # it has claimed the host's, too, and the LAN believes it
