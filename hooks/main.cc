@@ -25,6 +25,7 @@
 #include "lib/host_access.h"
 #include "lib/lock.h"
 #include "lib/rtnl_kernel.h"
+#include "lib/watcher_lock.h"
 #include "xml/domain.h"
 
 namespace {
@@ -108,7 +109,8 @@ void act(vmt::HookAction action, vmt::Kernel& kernel, const vmt::Guest& guest) {
       break;
     case vmt::HookAction::kStop:
       // In this order: with its device the guest's parent would be forgotten.
-      carry_out(kernel, vmt::plan_stop(kernel, guest));
+      carry_out(kernel,
+                vmt::plan_stop(kernel, guest, vmt::running_watcher() ? vmt::IdleShims::kStay : vmt::IdleShims::kGo));
       carry_out(kernel, vmt::plan_devices_gone(kernel, guest));
       break;
     case vmt::HookAction::kNothing:

@@ -81,7 +81,7 @@ PlanResult plan_start(Kernel& kernel, const Guest& guest, const Config& config) 
   return plan_attachments(kernel, attachments_of(*placed, config), config, nullptr);
 }
 
-PlanResult plan_stop(Kernel& kernel, const Guest& guest) {
+PlanResult plan_stop(Kernel& kernel, const Guest& guest, IdleShims idle) {
   Planned result;
   if (guest.nics.empty()) return result;
   const auto placed = with_placements(kernel, guest);
@@ -90,6 +90,7 @@ PlanResult plan_stop(Kernel& kernel, const Guest& guest) {
   if (!owned) return fail(owned.error());
   auto going = departing(kernel, *owned, macs_of(guest), guest);
   if (!going) return fail(going.error());
+  if (idle == IdleShims::kStay) going->shims.clear();
   result.changes = plan({}, *going);
   return result;
 }
@@ -131,7 +132,11 @@ PlanResult plan_sync(Kernel& kernel, std::span<const Guest> guests, const Config
   if (!owned) return fail(owned.error());
   auto kept = manual_desire(kernel, *owned);
   if (!kept) return fail(kept.error());
-  attach_seen(grounds_of(kernel, wanted_children(children, guests), config), *owned, config, all);
+  const auto find_guest = [&](const MacAddress& mac) -> const Guest* {
+    const auto it = std::ranges::find_if(guests, [&](const Guest& g) { return contains(g.nics, mac, &Nic::mac); });
+    return it == guests.end() ? nullptr : &*it;
+  };
+  attach_seen(grounds_of(kernel, wanted_children(children, guests), config, find_guest), *owned, all);
   const Whole whole{.owned = std::move(*owned), .kept = std::move(*kept)};
   return plan_attachments(kernel, std::move(all), config, &whole);
 }

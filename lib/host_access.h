@@ -27,7 +27,9 @@ PlanResult plan_start(Kernel& kernel, const Guest& guest, const Config& config);
 
 // A guest has stopped and the macvtaps that libvirt made for it are gone (`release`); pre-made ones may be there still.
 // Goes by MAC alone: the XML has forgotten the resolved parent.
-PlanResult plan_stop(Kernel& kernel, const Guest& guest);
+// `idle`: a shim that nobody needs then goes, or is left to a watcher, which gives the guest some time to come back.
+enum class IdleShims { kGo, kStay };
+PlanResult plan_stop(Kernel& kernel, const Guest& guest, IdleShims idle = IdleShims::kGo);
 
 // A guest is about to take a parent for itself (passthrough): an idle shim on it has to go, or the kernel refuses the
 // macvtap, libvirt's or ours (plan_devices_for), with EINVAL.

@@ -102,20 +102,19 @@ std::vector<LearnedAddress> learned_on(std::span<const Ground> grounds, const Ow
   return pinned_on(grounds, owned, Origin::kLearned);
 }
 
-void attach_seen(std::span<const Ground> grounds, const Owned& owned, const Config& config, Attachments& named) {
+void attach_seen(std::span<const Ground> grounds, const Owned& owned, Attachments& named) {
   const auto learned = by_guest(learned_on(grounds, owned));
   for (const auto& ground : grounds) {
     if (shim_on(owned, ground.parent.index) == nullptr) continue;
-    for (const auto& [mac, device] : ground.guests) {
+    for (const auto& [mac, seen] : ground.guests) {
       auto nic = std::ranges::find_if(
           named.nics, [&](const Attachment& a) { return a.mac == mac && a.parent == ground.parent.name; });
       if (nic == named.nics.end())
         nic = named.nics.insert(
-            nic, {.guest = device.str(), .parent = ground.parent.name, .mac = mac, .addresses = config.given_to(mac)});
+            nic, {.guest = seen.guest, .parent = ground.parent.name, .mac = mac, .addresses = seen.given});
       const auto found = learned.find(Key{ground.parent.index, mac});
-      const auto mode = config.learning(ground.parent.name, mac);
-      if (found == learned.end() || mode == LearnMode::kNo) continue;
-      if (mode == LearnMode::kStrict && !nic->addresses.empty()) continue;
+      if (found == learned.end() || seen.learn == LearnMode::kNo) continue;
+      if (seen.learn == LearnMode::kStrict && !nic->addresses.empty()) continue;
       nic->learned = found->second;
     }
   }

@@ -35,7 +35,7 @@ std::vector<LearnedAddress> learned_on(std::span<const Ground> grounds, const Ow
 
 // Adds to the NICs that somebody has named those that only the kernel shows, where there is a shim already: as guests
 // of the configuration, and all with what was learned from them, as far as they may learn.
-void attach_seen(std::span<const Ground> grounds, const Owned& owned, const Config& config, Attachments& named);
+void attach_seen(std::span<const Ground> grounds, const Owned& owned, Attachments& named);
 
 // Everything: as plan_sync(), but for the guests that the kernel shows. `owned` is all that we own.
 PlanResult plan_watch(Kernel& kernel, Owned owned, const Watched& watched, const Config& config);

@@ -12,13 +12,15 @@
 #   libvirtd_uri LAB           where a client outside the lab finds its libvirtd
 #   guest_wait NAME            wait until the guest says that its network is configured
 #   guest_run NAME COMMAND     run a shell command in the guest: its output, its exit status
+#   guest_said NAME REGEX [N]  wait until its console has N (1) lines that match; prints the last one of these
 #
 # An ITEM is one of
 #   mac=MAC,KEY=VALUE...       a NIC. Keys: parent, mode (type=direct); network, portgroup (type=network);
-#                              target (type=ethernet, managed=no); address (repeat it; address=dhcp is DHCP);
+#                              target (type=ethernet, managed=no); address (repeat it; also each other word of
+#                              vmt.nic: address=dhcp, address=slaac);
 #                              trust=yes (trustGuestRxFilters: without it the LAN cannot find a guest's IPv6 address
 #                              before the guest has spoken, for macvtap drops multicast that it did not join)
-#   '<interface ...'           a NIC, verbatim
+#   '<interface ...'           a NIC, verbatim; or '<controller ...'
 #   vmt.nic=... vmt.route=...  a word for the guest's kernel command line (see scripts/guest-image)
 #   metadata=XML               what stands inside <metadata>
 #   uuid=UUID                  libvirt makes one up without
@@ -79,7 +81,7 @@ domain_xml() {
         addresses=''
         case $item in
             mac=*) _domain_nic "$item" || return ;;
-            '<interface '*) interfaces+="    $item"$'\n' ;;
+            '<interface '* | '<controller '*) interfaces+="    $item"$'\n' ;;
             vmt.*) words+=" $item" ;;
             metadata=*) metadata="  <metadata>${item#metadata=}</metadata>" ;;
             uuid=*) uuid="  <uuid>${item#uuid=}</uuid>" ;;
@@ -160,10 +162,22 @@ with socket.socket(socket.AF_UNIX) as console:
             begun = True
         elif begun and line.startswith("rc="):
             sys.exit(int(line[3:]))
-        elif begun:
+        elif begun and not line.startswith("guest-"):    # said meanwhile by `nic` in the guest
             print(line, flush=True)
 sys.exit("guest_run: the console closed")
 ' "/var/lib/libvirt/qemu/$name.console" "$*"
+}
+
+guest_said() {
+    hv bash -c 'log=/var/log/libvirt/qemu/$1-console.log
+        for _ in {1..1500}; do
+            line=$(grep -m "$3" -E "$2" "$log" 2>/dev/null | tail -n +"$3" | tr -d "\r")
+            if [[ $line ]]; then echo "$line"; exit 0; fi
+            sleep 0.01
+        done
+        echo "guest_said: $1 has not said $2; the end of its console:" >&2
+        tail -n 20 "$log" >&2
+        exit 1' bash "$1" "$2" "${3:-1}"
 }
 
 libvirtd_uri() {

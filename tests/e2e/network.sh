@@ -48,7 +48,8 @@ network_state() {
         done
         ip -d link
         ip address | grep -v valid_lft
-        ip maddress
+        # In the order in which they were joined.
+        ip maddress | awk "/^[0-9]/ {device = \$0; next} {print device, \$0}" | sort
         ip -4 rule; ip -6 rule
         { ip -4 route show table all; ip -6 route show table all; } | sort
         { ip neigh show nud permanent; ip -4 neigh show proxy; ip -6 neigh show proxy; } | sort

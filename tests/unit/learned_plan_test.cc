@@ -206,6 +206,14 @@ TEST_F(LearnedPlanTest, WhatWasLearnedGoesByItsMacWhenTheGuestStops) {
   EXPECT_EQ(all().neighbours[0].mac.str(), kDbMac);
 }
 
+TEST_F(LearnedPlanTest, AnIdleShimIsLeftToTheWatcherWhenThereIsOne) {
+  make_shim();
+  learn("192.0.2.61", kWebMac);
+  EXPECT_THAT(run(plan_stop(kernel_, web_, IdleShims::kStay)),
+              ElementsAre(HasSubstr("delete route 192.0.2.61"), HasSubstr("unpin 192.0.2.61")));
+  EXPECT_THAT(run(plan_stop(kernel_, web_)), ElementsAre(HasSubstr("delete shim")));
+}
+
 TEST_F(LearnedPlanTest, AGuestOfTheConfigurationThatLibvirtDoesNotKnowKeepsItsAddress) {
   make_shim();
   macvtap("macvtap0", kDbMac);
