@@ -80,10 +80,10 @@ void Learning::update(std::vector<Ground> grounds, const std::vector<LearnedAddr
   });
 }
 
-void Learning::adopt(const LearnedAddress& learned, Time now) {
+void Learning::adopt(const LearnedAddress& learned) {
   const GuestKey guest{learned.parent, learned.mac};
   if (state(guest) == nullptr || !may_learn(guest)) return;
-  known_.try_emplace(learned.address, Known{.parent = learned.parent, .mac = learned.mac, .confirmed = now});
+  known_.try_emplace(learned.address, Known{.parent = learned.parent, .mac = learned.mac, .confirmed = {}});
 }
 
 void Learning::refuse(const LearnedAddress& learned, std::string why, Time now) {
@@ -242,13 +242,17 @@ void Learning::missed(unsigned parent, const IpAddress& address, Time now) {
 }
 
 void Learning::check(const IpAddress& address, const Known& known, std::optional<MacAddress> rival, Time now) {
-  if (cases_.contains(address) || now < known.settled_until) return;
-  cases_[address] = Case{.parent = known.parent,
-                         .claimant = {},
-                         .holder = known.mac,
-                         .rival = std::move(rival),
-                         .asks_left = kAsks - 1,
-                         .due = now + kAnswer};
+  const auto present = cases_.find(address);
+  const bool in_a_hurry = rival && present != cases_.end() && !present->second.claimant && !present->second.rival;
+  if ((present != cases_.end() && !in_a_hurry) || now < known.settled_until) return;
+  Case& open = cases_[address];
+  open = Case{.parent = known.parent,
+              .claimant = {},
+              .holder = known.mac,
+              .rival = std::move(rival),
+              .asks_left = kAsks - 1,
+              .due = now};
+  open.due += patience(open);
   ask(known.parent, address, known.mac);
 }
 
@@ -315,7 +319,7 @@ void Learning::proceed(const IpAddress& address, Time now) {
   Case& open = cases_.at(address);
   if (open.holder && open.asks_left > 0) {
     --open.asks_left;
-    open.due = now + kAnswer;
+    open.due = now + patience(open);
     return ask(known_.contains(address) ? known_.at(address).parent : open.parent, address, open.holder);
   }
   const Case decided = open;
@@ -327,6 +331,18 @@ void Learning::proceed(const IpAddress& address, Time now) {
 void Learning::learn(const GuestKey& guest, const IpAddress& address, Time now) {
   known_.insert_or_assign(address, Known{.parent = guest.parent, .mac = guest.mac, .confirmed = now});
   decisions_.learn.push_back({guest.parent, guest.mac, address});
+  check_other_addresses(guest, address, now);
+}
+
+void Learning::check_other_addresses(const GuestKey& guest, const IpAddress& address, Time now) {
+  for (const auto& [other, known] : known_)
+    if (known.origin == Origin::kLearned && known.parent == guest.parent && known.mac == guest.mac &&
+        other != address && other.family() == address.family() && now - known.confirmed > kPatientAnswer)
+      check(other, known, std::nullopt, now);
+}
+
+Learning::Milliseconds Learning::patience(const Case& open) {
+  return open.claimant || open.rival ? kAnswer : kPatientAnswer;
 }
 
 void Learning::ask_lessees(Time now) {

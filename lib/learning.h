@@ -50,10 +50,12 @@ class Learning {
 
   // How long the LAN has to object to a claim; it answers in one, a busy or wireless machine in some tens.
   static constexpr Milliseconds kObjection{100};
-  // A holder is asked kAsks times, this far apart, before its address is somebody else's.
+  // A holder is asked kAsks times before its address is somebody else's; this far apart when somebody else claims it,
+  // and with patience when nobody does: it may only be busy.
   static constexpr Milliseconds kAnswer{150};
+  static constexpr Milliseconds kPatientAnswer{1000};
   static constexpr int kAsks = 3;
-  // What was not heard of for so long is asked for; at the next frame, whoever sends it, so that nobody wakes up for
+  // What was not heard of for so long is asked for: at the next frame, whoever sends it, so that nobody wakes up for
   // it.
   static constexpr Milliseconds kConfirmation{60'000};
   // For so long a refused claim is refused unheard, and an address that was defended is not questioned again.
@@ -82,8 +84,8 @@ class Learning {
 
   // `given`: what somebody has written down, in force now. Forgets guests that are no longer there.
   void update(std::vector<Ground> grounds, const std::vector<LearnedAddress>& given, Time now);
-  // Found in the kernel at the start: learned by an earlier watcher.
-  void adopt(const LearnedAddress& learned, Time now);
+  // Found in the kernel at the start: learned by an earlier watcher, and to be asked for soon.
+  void adopt(const LearnedAddress& learned);
   // It could not be set up after all (a foreign route, ...).
   void refuse(const LearnedAddress& learned, std::string why, Time now);
 
@@ -157,6 +159,9 @@ class Learning {
   void ask(unsigned parent, const IpAddress& address, const std::optional<MacAddress>& guest);
   void proceed(const IpAddress& address, Time now);
   void learn(const GuestKey& guest, const IpAddress& address, Time now);
+  // A guest that has a new address may have given up an old one.
+  void check_other_addresses(const GuestKey& guest, const IpAddress& address, Time now);
+  static Milliseconds patience(const Case& open);
   void ask_lessees(Time now);
 
   const Config* config_;

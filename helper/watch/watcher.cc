@@ -144,7 +144,7 @@ Status Watcher::look_around() {
   const auto now = Clock::now();
   learning_.update(grounds_, given_on(grounds_, *owned), now);
   if (first_)
-    for (const auto& learned : learned_on(grounds_, *owned)) learning_.adopt(learned, now);
+    for (const auto& learned : learned_on(grounds_, *owned)) learning_.adopt(learned);
   first_ = false;
   return converge(std::move(*owned));
 }

@@ -53,7 +53,8 @@ network_state() {
         ip -4 rule; ip -6 rule
         { ip -4 route show table all; ip -6 route show table all; } | sort
         { ip neigh show nud permanent; ip -4 neigh show proxy; ip -6 neigh show proxy; } | sort
-        ip netns list-id
+        # Asking which devices are in other namespaces gives our own one a number, which it keeps.
+        ip netns list-id | grep -vx "nsid $(lsns -n -t net -o NETNSID -p $$ | xargs) "
         cd /proc/sys/net && grep -rs . ipv4 ipv6 | grep -v stable_secret | sort'
 }
 

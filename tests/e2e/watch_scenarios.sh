@@ -191,7 +191,7 @@ hook_and_watcher_together() {
     lab libvirtd-restart
 }
 
-addresses_said() { vmt addresses --json "$@" | jq -r '.addresses[] | "\(.domain.name) \(.mac) \(.address) \(.origin)"' | sort; }
+addresses_said() { vmt addresses --json "$@" | jq -r '.[] | "\(.domain) \(.mac) \(.address) \(.origin)"' | sort; }
 
 what_addresses_says() {
     local waited

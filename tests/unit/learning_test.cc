@@ -78,6 +78,12 @@ class LearningTest : public testing::Test {
     ASSERT_THAT(after(seconds(1)).learn, ElementsAre(LearnedAddress{parent, who, ip(address)}));
   }
 
+  // All at once: a guest that gets one address after the other is asked for those that it has.
+  void learn_eight() {
+    for (int i = 0; i < 8; ++i) claim(kWeb, ("192.0.2." + std::to_string(100 + i)).c_str());
+    ASSERT_THAT(after(seconds(1)).learn, SizeIs(8));
+  }
+
   Config config_;
   Learning learning_{config_};
   Learning::Time now_ = Learning::Time{} + std::chrono::hours(1);
@@ -193,7 +199,7 @@ TEST_F(LearningTest, GivenBeatsLearned) {
 }
 
 TEST_F(LearningTest, AGuestMayHaveSomeAddressesAndNoMore) {
-  for (int i = 0; i < 8; ++i) learn(kWeb, ("192.0.2." + std::to_string(100 + i)).c_str());
+  learn_eight();
   claim(kWeb, "192.0.2.150");
   claim(kWeb, "192.0.2.151");
   const auto decided = after(seconds(1));
@@ -208,10 +214,10 @@ TEST_F(LearningTest, ManyClaimsAtOnceCountToo) {
 }
 
 TEST_F(LearningTest, AnAddressThatItsGuestDroppedMakesRoomForANewOne) {
-  for (int i = 0; i < 8; ++i) learn(kWeb, ("192.0.2." + std::to_string(100 + i)).c_str());
+  learn_eight();
   now_ += seconds(10);
   claim(kWeb, "192.0.2.150");
-  EXPECT_THAT(after(seconds(1)).forget, ElementsAre(ip("192.0.2.100")));
+  EXPECT_THAT(after(seconds(4)).forget, ElementsAre(ip("192.0.2.100")));
   learn(kWeb, "192.0.2.150");
 }
 
@@ -240,7 +246,7 @@ TEST_F(LearningTest, ASilentAddressIsAskedForWhenSomebodySpeaks) {
   EXPECT_THAT(after(seconds(2)).forget, IsEmpty());
   now_ += Learning::kConfirmation + seconds(1);
   claim(kLanMachine, "192.0.2.77");
-  EXPECT_THAT(after(seconds(2)).forget, ElementsAre(ip("192.0.2.61")));
+  EXPECT_THAT(after(seconds(4)).forget, ElementsAre(ip("192.0.2.61")));
 }
 
 TEST_F(LearningTest, ADhcpClientIsAskedUntilItHasItsAddress) {
@@ -323,9 +329,42 @@ TEST_F(LearningTest, AHostileGuestCannotFillTheMemoryOrTheLog) {
 }
 
 TEST_F(LearningTest, WhatAnEarlierWatcherLearnedIsKept) {
-  learning_.adopt({kParent, kWeb, ip("192.0.2.61")}, now_);
-  learning_.adopt({kParent, mac(0x99), ip("192.0.2.99")}, now_);
+  learning_.adopt({kParent, kWeb, ip("192.0.2.61")});
+  learning_.adopt({kParent, mac(0x99), ip("192.0.2.99")});
   EXPECT_THAT(learning_.learned(), ElementsAre(LearnedAddress{kParent, kWeb, ip("192.0.2.61")}));
+}
+
+TEST_F(LearningTest, WhatAnEarlierWatcherLearnedIsAskedForWhenSomebodySpeaks) {
+  learning_.adopt({kParent, kWeb, ip("192.0.2.61")});
+  EXPECT_FALSE(learning_.due());
+  claim(kLanMachine, "192.0.2.77");
+  EXPECT_THAT(after(seconds(4)).forget, ElementsAre(ip("192.0.2.61")));
+}
+
+TEST_F(LearningTest, AGuestThatChangesItsAddressLosesTheOldOne) {
+  learn(kWeb, "192.0.2.61");
+  claim(kWeb, "2001:db8:1::61");
+  ASSERT_THAT(after(seconds(1)).learn, SizeIs(1));
+  now_ += seconds(2);
+  learn(kWeb, "192.0.2.65");
+  EXPECT_THAT(after(seconds(4)).forget, ElementsAre(ip("192.0.2.61")));
+  EXPECT_THAT(learning_.learned(), SizeIs(2)) << "the new one, and the other family's";
+}
+
+TEST_F(LearningTest, AGuestWithASecondAddressKeepsTheFirstOneThatItAnswersFor) {
+  learn(kWeb, "192.0.2.61");
+  now_ += seconds(2);
+  learn(kWeb, "192.0.2.65");
+  claim(kWeb, "192.0.2.61");
+  EXPECT_THAT(after(seconds(10)).forget, IsEmpty());
+}
+
+TEST_F(LearningTest, ARivalHurriesACheckThatHasBegunWithPatience) {
+  learn(kWeb, "192.0.2.61");
+  now_ += seconds(2);
+  learn(kWeb, "192.0.2.65");
+  claim(kLanMachine, "192.0.2.61");
+  EXPECT_THAT(after(milliseconds(999)).forget, ElementsAre(ip("192.0.2.61")));
 }
 
 TEST_F(LearningTest, WhatCouldNotBeSetUpIsNotTriedAgainAtOnce) {
