@@ -56,33 +56,49 @@ void Learning::update(std::vector<Ground> grounds, const std::vector<LearnedAddr
     next.emplace(ground.parent.index, std::move(ground));
   }
   grounds_ = std::move(next);
-  const auto is_there = [&](unsigned parent, const MacAddress& mac) {
-    const Ground* where = ground(parent);
-    return where != nullptr && where->guests.contains(mac);
-  };
-  std::erase_if(guests_, [&](const auto& entry) { return !is_there(entry.first.parent, entry.first.mac); });
+  std::erase_if(guests_, [&](const auto& entry) {
+    const Ground* where = ground(entry.first.parent);
+    return where == nullptr || !where->guests.contains(entry.first.mac);
+  });
   for (const auto& [index, ground] : grounds_)
     for (const auto& [mac, nic] : ground.guests) guests_.try_emplace(GuestKey{index, mac});
-  std::erase_if(known_, [&](const auto& entry) {
-    return entry.second.origin == Origin::kGiven || !is_there(entry.second.parent, entry.second.mac) ||
-           !may_learn({entry.second.parent, entry.second.mac});
-  });
+  std::erase_if(known_, [](const auto& entry) { return entry.second.origin == Origin::kGiven; });
   for (const auto& g : given)
     known_.insert_or_assign(g.address,
                             Known{.parent = g.parent, .mac = g.mac, .origin = Origin::kGiven, .confirmed = now});
+  owners_.clear();
+  for (const auto& [name, guest] : config_->guests)
+    for (const auto& [mac, addresses] : guest.given)
+      for (const auto& address : addresses) owners_.emplace(address, mac);
+  drop_what_no_longer_holds();
+}
+
+// What was given is known here already: it makes a guest strict.
+void Learning::drop_what_no_longer_holds() {
+  const auto may_have = [&](const GuestKey& guest, const IpAddress& address) {
+    return state(guest) != nullptr && may_learn(guest) && !is_anothers(address, guest.mac);
+  };
+  std::set<IpAddress> freed;
+  std::erase_if(known_, [&](const auto& entry) {
+    const auto& [address, known] = entry;
+    if (known.origin == Origin::kGiven || may_have({known.parent, known.mac}, address)) return false;
+    freed.insert(address);
+    return true;
+  });
+  set_free(freed);
   for (auto& [address, open] : cases_)
     if (!known_.contains(address)) open.holder.reset();
   std::erase_if(cases_, [&](const auto& entry) {
     const auto& [address, open] = entry;
     const auto known = known_.find(address);
     if (known != known_.end() && known->second.origin == Origin::kGiven) return true;
-    return open.claimant ? !is_there(open.parent, *open.claimant) : !open.holder;
+    return open.claimant ? !may_have({open.parent, *open.claimant}, address) : !open.holder;
   });
 }
 
 void Learning::adopt(const LearnedAddress& learned) {
   const GuestKey guest{learned.parent, learned.mac};
-  if (state(guest) == nullptr || !may_learn(guest)) return;
+  if (state(guest) == nullptr || !may_learn(guest) || is_anothers(learned.address, learned.mac)) return;
   known_.try_emplace(learned.address, Known{.parent = learned.parent, .mac = learned.mac, .confirmed = {}});
 }
 
@@ -144,7 +160,13 @@ std::string Learning::why_never(const GuestKey& guest, const IpAddress& address)
   const auto known = known_.find(address);
   if (known != known_.end() && known->second.origin == Origin::kGiven)
     return fmt::format("is given to {}", known->second.mac.str());
+  if (is_anothers(address, guest.mac)) return fmt::format("is given to {}", owners_.at(address).str());
   return {};
+}
+
+bool Learning::is_anothers(const IpAddress& address, const MacAddress& mac) const {
+  const auto owner = owners_.find(address);
+  return owner != owners_.end() && owner->second != mac;
 }
 
 bool Learning::may_learn(const GuestKey& guest) const {
@@ -283,6 +305,11 @@ void Learning::refuse(const GuestKey& guest, const IpAddress& address, Time now)
   if (auto* refused = state(guest)) refused->refused[address] = now + kRefusal;
 }
 
+void Learning::set_free(const std::set<IpAddress>& addresses) {
+  for (auto& [guest, state] : guests_)
+    std::erase_if(state.refused, [&](const auto& entry) { return addresses.contains(entry.first); });
+}
+
 void Learning::note(const GuestKey& guest, std::string line) {
   auto* about = state(guest);
   if (about == nullptr || about->said.size() > kMaxNotes) return;
@@ -324,7 +351,10 @@ void Learning::proceed(const IpAddress& address, Time now) {
   }
   const Case decided = open;
   cases_.erase(address);
-  if (decided.holder && known_.erase(address) > 0) decisions_.forget.push_back(address);
+  if (decided.holder && known_.erase(address) > 0) {
+    decisions_.forget.push_back(address);
+    set_free({address});
+  }
   if (decided.claimant) learn({decided.parent, *decided.claimant}, address, now);
 }
 

@@ -141,12 +141,14 @@ class Learning {
 
   const Ground* ground(unsigned parent) const;
   GuestState* state(const GuestKey& guest);
+  void drop_what_no_longer_holds();
   void hear_guest(const GuestKey& guest, const IpAddress& address, Time now);
   void hear_stranger(unsigned parent, const MacAddress& mac, const IpAddress& address, Time now);
   void claim(const GuestKey& guest, const IpAddress& address, Time now);
   void expect_lease(const GuestKey& guest, const IpAddress& address, Time now);
   // Empty: nothing known speaks against it.
   std::string why_never(const GuestKey& guest, const IpAddress& address) const;
+  bool is_anothers(const IpAddress& address, const MacAddress& mac) const;
   bool may_learn(const GuestKey& guest) const;
   // Known addresses and open claims.
   std::size_t count_of(const GuestKey& guest) const;
@@ -154,6 +156,8 @@ class Learning {
   void check(const IpAddress& address, const Known& known, std::optional<MacAddress> rival, Time now);
   void check_the_silent(Time now);
   void refuse(const GuestKey& guest, const IpAddress& address, Time now);
+  // Whoever was refused these may have them now.
+  void set_free(const std::set<IpAddress>& addresses);
   void note(const GuestKey& guest, std::string line);
   void settle(const IpAddress& address, Known& known, Time now);
   void ask(unsigned parent, const IpAddress& address, const std::optional<MacAddress>& guest);
@@ -165,6 +169,7 @@ class Learning {
   void ask_lessees(Time now);
 
   const Config* config_;
+  std::map<IpAddress, MacAddress> owners_;  // of what the configuration gives, whether they are there or not
   std::map<unsigned, Ground> grounds_;
   std::map<GuestKey, GuestState> guests_;
   std::map<IpAddress, Known> known_;

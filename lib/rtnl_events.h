@@ -22,11 +22,13 @@ namespace vmt {
 
 struct Event {
   enum class Kind {
-    kLink,       // appeared, changed or went. A parent's, too, when a macvlan or macvtap comes to it or leaves it
-    kAddress,    // of `link`
-    kRoute,      // main table, through `link`. The kernel tells nothing of IPv4 routes that go with a link, its
-                 // address or its being up
-    kNeighbour,  // on `link`. The kernel tells nothing of proxy entries
+    kLink,     // appeared, changed or went. A parent's, too, when a macvlan or macvtap comes to it or leaves it
+    kAddress,  // of `link`
+    kRoute,    // main table, through `link`. The kernel tells nothing of IPv4 routes that go with a link, its
+               // address or its being up
+    // On `link`, with a protocol, or looked for in vain; what the kernel finds out by itself is kept from us. It tells
+    // nothing of proxy entries.
+    kNeighbour,
     kNamespace,  // got or lost its number. With a dying one's number go its links, of which no kLink is told
     kLost,       // anything may have happened before this take() returned
   };

@@ -65,7 +65,8 @@ void sort_by_type(Program& program) {
   for (const int type : {RTM_NEWNSID, RTM_DELNSID}) program.jump_if_type(type, "pass at once");
   for (const int type : {RTM_NEWLINK, RTM_DELLINK}) program.jump_if_type(type, "link");
   for (const int type : {RTM_NEWROUTE, RTM_DELROUTE}) program.jump_if_type(type, "route");
-  for (const int type : {RTM_NEWADDR, RTM_DELADDR, RTM_NEWNEIGH, RTM_DELNEIGH}) program.jump_if_type(type, "ip");
+  for (const int type : {RTM_NEWADDR, RTM_DELADDR}) program.jump_if_type(type, "ip");
+  for (const int type : {RTM_NEWNEIGH, RTM_DELNEIGH}) program.jump_if_type(type, "neighbour");
   program.drop();
   program.mark("link");
   program.load_byte(kFamily);
@@ -73,6 +74,23 @@ void sort_by_type(Program& program) {
   program.drop();
   program.mark("pass at once");
   program.pass();
+}
+
+// What somebody has written down has a protocol. Of all others, which come and go and change as everybody on the LAN
+// likes, only those that the kernel has looked for in vain are news: a guest that solicits the host in the name of one
+// address and of many MACs would cost a third of a core (watch_trouble_test).
+void drop_strange_neighbours(Program& program) {
+  program.mark("neighbour");
+  program.load_half(kBody + offsetof(ndmsg, ndm_state));
+  program.add(BPF_ALU | BPF_AND | BPF_K, htons(NUD_FAILED));
+  program.jump_if_equal(htons(NUD_FAILED), "ip");
+  program.add(BPF_LD | BPF_IMM, NLMSG_ALIGN(kBody + sizeof(ndmsg)));
+  program.add(BPF_LDX | BPF_IMM, NDA_PROTOCOL);
+  program.load_word(static_cast<std::uint32_t>(SKF_AD_OFF + SKF_AD_NLATTR));
+  program.jump_if_equal(0, "no news");
+  program.jump("ip");
+  program.mark("no news");
+  program.drop();
 }
 
 // Leaves the ifindex in the accumulator.
@@ -105,6 +123,7 @@ void find_index(Program& program) {
 std::vector<sock_filter> news_filter(const std::span<const unsigned>* links) {
   Program program;
   sort_by_type(program);
+  drop_strange_neighbours(program);
   find_index(program);
   if (links == nullptr || links->size() > kMaxFilteredLinks) {
     program.mark("pass");

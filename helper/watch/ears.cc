@@ -39,30 +39,37 @@ class Ears::Ear {
   using OnFrames = std::function<void(std::span<const std::span<const std::uint8_t>>)>;
 
   Ear(boost::asio::io_context& io, FrameSocket socket, FrameBatch& batch, OnFrames on_frames)
-      : socket_(std::move(socket)),
-        batch_(batch),
-        on_frames_(std::move(on_frames)),
-        ready_(io, socket_.fd()),
-        pause_(io) {
+      : socket_(std::move(socket)), batch_(batch), on_frames_(std::move(on_frames)), ready_(io), pause_(io) {
     wait();
   }
-  ~Ear() { ready_.release(); }  // the socket is socket_'s
+  ~Ear() { unready(); }
   Ear(const Ear&) = delete;
   Ear& operator=(const Ear&) = delete;
 
   FrameSocket& socket() { return socket_; }
 
  private:
+  // A timer that has run out is beyond recall: its handler may be called when its owner is gone.
+  std::weak_ptr<const bool> life() const { return life_; }
+
+  // Only while it waits: Asio asks for edges, so that each frame would wake us in a pause, too.
   void wait() {
-    ready_.async_wait(boost::asio::posix::stream_descriptor::wait_read, [this](const auto& error) {
-      if (!error) read();
+    ready_.assign(socket_.fd());
+    ready_.async_wait(boost::asio::posix::stream_descriptor::wait_read, [this, alive = life()](const auto& error) {
+      if (!error && !alive.expired()) read();
     });
   }
 
+  // The socket is socket_'s.
+  void unready() {
+    if (ready_.is_open()) ready_.release();
+  }
+
   void read() {
+    unready();
     pause_.expires_after(kPause);
-    pause_.async_wait([this](const auto& error) {
-      if (!error) wait();
+    pause_.async_wait([this, alive = life()](const auto& error) {
+      if (!error && !alive.expired()) wait();
     });
     for (std::size_t total = 0; total < kMostFrames;) {
       const auto frames = socket_.receive(batch_);
@@ -79,6 +86,7 @@ class Ears::Ear {
   OnFrames on_frames_;
   boost::asio::posix::stream_descriptor ready_;
   boost::asio::steady_timer pause_;
+  std::shared_ptr<const bool> life_ = std::make_shared<const bool>();
 };
 
 // A parent that is listened on.
@@ -90,6 +98,7 @@ struct Ears::Post {
   boost::asio::steady_timer mute_timer;
   std::optional<Ear> shim;
   std::optional<Ear> arp, ndp;  // answers to the parent; opened when it asks for the first time
+  std::shared_ptr<const bool> life = std::make_shared<const bool>();
 };
 
 Ears::Ears(boost::asio::io_context& io, OnHeard on_heard, Log log)
@@ -103,7 +112,7 @@ void Ears::listen(std::span<const Place> places) {
   });
   for (const auto& place : places) {
     const auto it = posts_.find(place.parent);
-    if (it == posts_.end() || !it->second->shim) {
+    if (it == posts_.end() || !it->second->shim || it->second->shim->socket().link_is_gone()) {
       open(place);
       continue;
     }
@@ -147,8 +156,8 @@ void Ears::settle(Post& post) {
   const auto end = post.gate.next_end();
   if (!end) return;
   post.mute_timer.expires_at(*end);
-  post.mute_timer.async_wait([this, &post](const auto& error) {
-    if (!error) settle(post);
+  post.mute_timer.async_wait([this, &post, alive = std::weak_ptr(post.life)](const auto& error) {
+    if (!error && !alive.expired()) settle(post);
   });
 }
 

@@ -94,6 +94,13 @@ std::expected<std::span<const std::span<const std::uint8_t>>, Error> FrameSocket
   return std::span(batch.frames_).first(size);
 }
 
+bool FrameSocket::link_is_gone() const {
+  sockaddr_ll address{};
+  socklen_t size = sizeof address;
+  getsockname(fd_.get(), reinterpret_cast<sockaddr*>(&address), &size);
+  return address.sll_ifindex != static_cast<int>(ifindex_);
+}
+
 std::uint32_t FrameSocket::take_dropped() {
   tpacket_stats statistics{};
   socklen_t size = sizeof statistics;

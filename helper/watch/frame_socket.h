@@ -62,6 +62,9 @@ class FrameSocket {
   // hears again when it is up.
   std::expected<std::span<const std::span<const std::uint8_t>>, Error> receive(FrameBatch& batch);
 
+  // Its link has been deleted: it hears nothing any more, not even of a new link with the same ifindex.
+  bool link_is_gone() const;
+
   // How many frames the filter has passed and the socket had no room for, since the last call.
   std::uint32_t take_dropped();
 

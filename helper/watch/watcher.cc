@@ -56,7 +56,11 @@ std::expected<std::unique_ptr<Watcher>, Error> Watcher::start(boost::asio::io_co
 }
 
 void Watcher::reload() {
-  config_ = read_config_();
+  const Config before = std::exchange(config_, read_config_());
+  for (const auto& [name, guest] : before.guests)
+    for (const auto& [mac, addresses] : guest.given)
+      for (const auto& address : addresses)
+        if (!contains(config_.given_to(mac), address)) withdrawn_.emplace(mac, address);
   look_soon();
 }
 
@@ -141,12 +145,17 @@ Status Watcher::look_around() {
   if (auto status = read_guests(); !status) return status;
   auto owned = kernel_.owned(Scope{});
   if (!owned) return fail(owned.error());
+  // In the kernel it looks like what the hook was told, and would stay as that.
+  for (auto& neighbour : owned->neighbours)
+    if (withdrawn_.contains({neighbour.mac, neighbour.guest})) neighbour.origin = Origin::kLearned;
   const auto now = Clock::now();
   learning_.update(grounds_, given_on(grounds_, *owned), now);
   if (first_)
     for (const auto& learned : learned_on(grounds_, *owned)) learning_.adopt(learned);
   first_ = false;
-  return converge(std::move(*owned));
+  auto status = converge(std::move(*owned));
+  if (status) withdrawn_.clear();
+  return status;
 }
 
 // Of a link that is new to us events are told from now on, so it is looked at only then.

@@ -91,6 +91,7 @@ class Watcher {
   std::chrono::milliseconds pause_{0};  // between two looks, longer when they cost much or help nothing
   Clock::time_point last_look_{};
 
+  std::set<std::pair<MacAddress, IpAddress>> withdrawn_;  // given by the file before it was read again
   std::vector<Ground> grounds_;
   std::vector<Child> elsewhere_;  // in other namespaces
   bool elsewhere_changed_ = true;

@@ -3,6 +3,7 @@
 // signs them.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <linux/neighbour.h>
 #include <net/if.h>
 
 #include "lib/rtnl_events.h"
@@ -23,7 +24,7 @@ TEST_F(RtnlEventsTest, OnlyTheLinksAskedForWakeUsForAddressesRoutesAndNeighbours
   take(events);
   const auto change = [](const std::string& network, const std::string& dev) {
     return "ip addr add " + network + ".77/24 dev " + dev + " && ip route add " + network + ".61 dev " + dev +
-           " && ip neigh add " + network + ".61 lladdr 52:54:00:12:34:56 dev " + dev;
+           " && ip neigh add " + network + ".61 lladdr 52:54:00:12:34:56 protocol 118 dev " + dev;
   };
   sh(change("198.51.100", "br0"));
   EXPECT_THAT(take(events), testing::Each(is(Kind::kLink)));  // of br0's carrier, which comes late
@@ -35,8 +36,36 @@ TEST_F(RtnlEventsTest, OnlyTheLinksAskedForWakeUsForAddressesRoutesAndNeighbours
   EXPECT_THAT(news_of(events, "ip link set br0 mtu 1400"), Contains(link_news(if_nametoindex("br0"))));
   EXPECT_THAT(news_of(events, "ip netns set web 7"), Contains(is(Kind::kNamespace)));
   EXPECT_THAT(news_of(events, "ip -6 route add 2001:db8:1::61 dev eth0"), Contains(is(Kind::kRoute)));
-  sh("ip -6 addr add 2001:db8:9::1/64 dev br0 nodad && ip -6 neigh add 2001:db8:9::2 lladdr 52:54:00:00:00:01 dev br0");
+  sh("ip -6 addr add 2001:db8:9::1/64 dev br0 nodad && ip -6 neigh add 2001:db8:9::2 lladdr 52:54:00:00:00:01 protocol "
+     "118 dev br0");
   EXPECT_THAT(take(events), testing::Each(is(Kind::kLink)));  // of br0's carrier, which comes late
+}
+
+TEST_F(RtnlEventsTest, OfNeighboursOnlyThoseWithAProtocolAndThoseInVainWakeUs) {
+  auto events = listen();
+  const unsigned links[] = {eth0_};
+  const auto neighbour = [](const std::string& rest) {
+    return "ip neigh replace 192.0.2.61 lladdr 52:54:00:12:34:56 dev eth0 " + rest;
+  };
+  for (const bool all : {true, false}) {
+    if (!all) {
+      ASSERT_TRUE(events.only(links));
+    }
+    for (const char* stranger : {"nud stale", "nud reachable", "nud permanent"})
+      EXPECT_THAT(news_of(events, neighbour(stranger)), IsEmpty()) << stranger;
+    EXPECT_THAT(news_of(events, "ip neigh del 192.0.2.61 dev eth0"), IsEmpty());
+    for (const char* protocol : {"118", "120", "99"}) {
+      EXPECT_THAT(news_of(events, neighbour(std::string("nud permanent protocol ") + protocol)),
+                  Contains(is(Kind::kNeighbour)));
+      EXPECT_THAT(news_of(events, "ip neigh del 192.0.2.61 dev eth0"),
+                  Contains(news_at(Kind::kNeighbour, eth0_, "192.0.2.61", true)));
+    }
+    take(events);
+    status_of("ping -c 1 -W 4 192.0.2.77 >/dev/null");  // nobody has it
+    EXPECT_THAT(until(events, [](const Event& event) { return event.kind == Kind::kNeighbour; }),
+                Contains(testing::AllOf(is(Kind::kNeighbour), Field("state", &Event::state, NUD_FAILED))));
+    sh("ip neigh flush dev eth0");
+  }
 }
 
 TEST_F(RtnlEventsTest, NoLinkOrTooManyToTellApart) {

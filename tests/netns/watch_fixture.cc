@@ -48,7 +48,7 @@ void WatchTest::TearDown() {
   if (HasFailure()) std::fprintf(stderr, "the watcher said:\n%s", log().c_str());
 }
 
-void WatchTest::start(const std::string& options) {
+void WatchTest::start(const std::string& options, const std::string& as) {
   ::unlink(kNotify);
   const Fd socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   sockaddr_un address{.sun_family = AF_UNIX, .sun_path = {}};
@@ -59,7 +59,8 @@ void WatchTest::start(const std::string& options) {
   watcher_ = fork();
   if (watcher_ == 0) {
     setenv("NOTIFY_SOCKET", kNotify, 1);
-    const std::string command = fmt::format("exec {}/virt-macvtap watch {} 2>>{}", VMT_BINARY_DIR, options, kLog);
+    const std::string command =
+        fmt::format("exec {} {}/virt-macvtap watch {} 2>>{}", as, VMT_BINARY_DIR, options, kLog);
     execl("/bin/sh", "sh", "-c", command.c_str(), nullptr);
     _exit(127);
   }

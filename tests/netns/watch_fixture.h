@@ -18,8 +18,8 @@ class WatchTest : public NamespaceTest {
   void SetUp() override;
   void TearDown() override;
 
-  // Starts the watcher and waits until it says that it is ready.
-  void start(const std::string& options = {});
+  // Starts the watcher and waits until it says that it is ready. `as`: a command that starts it.
+  void start(const std::string& options = {}, const std::string& as = {});
   void stop(int signal = 15);
   pid_t watcher() const { return watcher_; }
   // What it has said so far.

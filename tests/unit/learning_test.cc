@@ -229,6 +229,15 @@ TEST_F(LearningTest, AGuestThatLeavesTakesItsAddressesAlong) {
   EXPECT_THAT(after(seconds(1)).learn, IsEmpty()) << "a stranger by now";
 }
 
+TEST_F(LearningTest, WhoeverWasRefusedAnAddressMayHaveItWhenItsHolderHasGone) {
+  learn(kWeb, "192.0.2.61");
+  claim(kDb, "192.0.2.61");
+  claim(kWeb, "192.0.2.61");
+  EXPECT_THAT(after(seconds(1)).learn, IsEmpty());
+  update({}, {kDb});
+  learn(kDb, "192.0.2.61");
+}
+
 TEST_F(LearningTest, AClaimIsDroppedWhenItsGuestLeavesMeanwhile) {
   claim(kWeb, "192.0.2.61");
   update({}, {kDb});
@@ -301,12 +310,46 @@ TEST_F(LearningTest, LearningCanBeTurnedOff) {
   EXPECT_THAT(learning_.learned(), IsEmpty());
 }
 
+TEST_F(LearningTest, AClaimIsNoGoodOnceLearningIsTurnedOff) {
+  claim(kWeb, "192.0.2.61");
+  config_.learn = LearnMode::kNo;
+  update();
+  EXPECT_THAT(after(seconds(1)).learn, IsEmpty());
+  EXPECT_FALSE(learning_.due());
+}
+
+TEST_F(LearningTest, WhatTheFileGivesToAGuestThatIsNotThereIsNobodyElses) {
+  learn(kWeb, "192.0.2.61");
+  config_.guests["away"] = {.learn = {}, .given = {{mac(0x69), {ip("192.0.2.61"), ip("192.0.2.69")}}}};
+  learning_.adopt({kParent, kDb, ip("192.0.2.69")}, now_);
+  update();
+  EXPECT_THAT(learning_.learned(), IsEmpty());
+  claim(kWeb, "192.0.2.69");
+  const auto decided = after(seconds(1));
+  EXPECT_THAT(decided.learn, IsEmpty());
+  ASSERT_THAT(decided.notes, SizeIs(1));
+  EXPECT_THAT(decided.notes[0], HasSubstr("is given to " + mac(0x69).str()));
+  learning_.adopt({kParent, kDb, ip("192.0.2.69")}, now_);
+  EXPECT_THAT(learning_.learned(), IsEmpty());
+}
+
 TEST_F(LearningTest, AStrictGuestIsHeldToWhatItWasGiven) {
   config_.learn = LearnMode::kStrict;
   update({{kParent, kDb, ip("192.0.2.62")}});
   claim(kDb, "192.0.2.63");
   EXPECT_THAT(after(seconds(1)).learn, IsEmpty());
   learn(kWeb, "192.0.2.61");
+}
+
+TEST_F(LearningTest, AGuestThatBecomesStrictLosesWhatItHadLearned) {
+  for (const char* given : {"192.0.2.62", "192.0.2.64"}) {
+    config_.learn = LearnMode::kYes;
+    update({{kParent, kDb, ip(given)}});
+    learn(kDb, "192.0.2.63");
+    config_.learn = LearnMode::kStrict;
+    update({{kParent, kDb, ip(given)}});
+    EXPECT_THAT(learning_.learned(), IsEmpty()) << given;
+  }
 }
 
 TEST_F(LearningTest, AHostileGuestCannotFillTheMemoryOrTheLog) {

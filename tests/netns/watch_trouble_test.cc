@@ -1,0 +1,364 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The watcher on the real kernel, when there is too much of something: frames, guests, parents, news; or too little.
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <fstream>
+#include <random>
+#include <sstream>
+
+#include "lib/device.h"
+#include "tests/netns/claims.h"
+#include "tests/netns/watch_fixture.h"
+
+namespace vmt {
+namespace {
+
+using std::chrono::milliseconds;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using Clock = std::chrono::steady_clock;
+
+constexpr const char* kWeb = kMac;
+constexpr const char* kDb = "52:54:00:12:34:62";
+
+class WatchTroubleTest : public WatchTest {
+ protected:
+  std::string status(const std::string& key) {
+    std::ifstream file(fmt::format("/proc/{}/status", watcher()));
+    for (std::string line; std::getline(file, line);)
+      if (line.starts_with(key + ":")) return line.substr(key.size() + 1);
+    return {};
+  }
+  double resident_mib() { return std::stod(status("VmRSS")) / 1024; }
+  unsigned long wake_ups() { return std::stoul(status("voluntary_ctxt_switches")); }
+  // Seconds of CPU.
+  double used() {
+    std::ifstream file(fmt::format("/proc/{}/stat", watcher()));
+    std::string word;
+    double ticks = 0;
+    for (int field = 1; file >> word && field <= 15; ++field)
+      if (field >= 14) ticks += std::stod(word);
+    return ticks / static_cast<double>(sysconf(_SC_CLK_TCK));
+  }
+  // Announces it as a guest does that is not answered, until it is learned; nullopt: not in ten seconds.
+  static std::optional<milliseconds> learning_time(const std::string& name, const char* mac,
+                                                   const std::string& address) {
+    const auto start = Clock::now();
+    for (int i = 0; i < 20; ++i) {
+      announce(name, mac, address);
+      for (int wait = 0; wait < 25; ++wait) {
+        if (has_route(address)) return std::chrono::duration_cast<milliseconds>(Clock::now() - start);
+        usleep(10'000);
+      }
+    }
+    return std::nullopt;
+  }
+  // Many macvtaps in one namespace without stacks, m0 to m(count-1), on the parent that `parent` names.
+  static std::string mac_of(unsigned i) { return fmt::format("52:54:01:00:{:02x}:{:02x}", i / 256, i % 256); }
+  static void add_many(unsigned count, const std::function<std::string(unsigned)>& parent) {
+    const unsigned base = unique_index();
+    {
+      std::ofstream batch("/run/batch");
+      for (unsigned i = 0; i < count; ++i)
+        batch << fmt::format("link add link {} name m{} index {} address {} netns many up type macvtap mode bridge\n",
+                             parent(i), i, base + i, mac_of(i));
+    }
+    sh("ip netns add many && ip netns set many auto && ip netns exec many sh -c 'echo 1 "
+       ">/proc/sys/net/ipv6/conf/default/disable_ipv6' && ip -batch /run/batch");
+  }
+  // Each says that it has its address, one right after the other.
+  static void announce_all(unsigned count, const std::function<std::string(unsigned)>& address) {
+    const Fd inside(::open("/run/netns/many", O_RDONLY | O_CLOEXEC));
+    const auto status = in_netns(inside.get(), [&]() -> Status {
+      const Fd socket(::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0));
+      for (unsigned i = 0; i < count; ++i) {
+        const Frame frame = claims(mac_of(i), address(i))[0];
+        sockaddr_ll to{};
+        to.sll_family = AF_PACKET;
+        to.sll_ifindex = static_cast<int>(if_nametoindex(fmt::format("m{}", i).c_str()));
+        if (sendto(socket.get(), frame.data(), frame.size(), 0, reinterpret_cast<sockaddr*>(&to), sizeof to) < 0)
+          return fail(errno_error(errno, "send frame"));
+      }
+      return {};
+    });
+    ASSERT_TRUE(status) << status.error().message;
+  }
+  static std::size_t routes() { return std::stoul(output_of("ip -4 route show proto 118 | grep -c 'dev vmt-'")); }
+  static void print(const std::string& text) { std::fprintf(stderr, "  %s\n", text.c_str()); }
+};
+
+// ---- floods ---------------------------------------------------------------------------------------------------------
+
+std::mt19937& dice() {
+  static std::mt19937 generator(1);
+  return generator;
+}
+
+std::string some_address(bool v4) {
+  return v4 ? fmt::format("192.0.2.{}", 100 + dice()() % 150)
+            : fmt::format("2001:db8:1::{:x}:{:x}", dice()() % 0xffff, dice()() % 0xffff);
+}
+
+MacAddress some_mac() {
+  const auto dice_roll = dice()();
+  return *MacAddress::from_bytes(hex(fmt::format("5255{:08x}", dice_roll)));
+}
+
+// A frame of a kind of flood.
+struct FloodKind {
+  const char* name;
+  Frame (*frame)();
+};
+
+Frame garbage() {
+  Frame frame = claims(kWeb, some_address(dice()() % 2 == 0))[0];
+  frame.resize(15 + dice()() % 1000);
+  for (std::size_t i = 14; i < frame.size(); ++i) frame[i] = static_cast<std::uint8_t>(dice()());
+  if (frame[12] == 0x86 && frame.size() > 54) frame[20] = 58, frame[54] = static_cast<std::uint8_t>(135 + dice()() % 2);
+  return frame;
+}
+
+const FloodKind kFloods[] = {
+    {"OneAddress", [] { return claims(kWeb, "192.0.2.61")[0]; }},
+    {"RandomAddresses", [] { return claims(kWeb, some_address(dice()() % 2 == 0))[0]; }},
+    {"Garbage", garbage},
+    {"RandomMacs", [] { return claims(some_mac().str(), some_address(true))[0]; }},
+    {"Solicitations", [] { return claims(kWeb, some_address(false))[dice()() % 2]; }},
+    // Each makes the kernel change its mind about a neighbour, and tell of it.
+    {"TheKernelsCache", [] { return claims_v6(some_mac(), *IpAddress::parse("2001:db8:1::66"))[0]; }},
+};
+
+class WatchFloodTest : public WatchTroubleTest, public testing::WithParamInterface<FloodKind> {};
+
+// The numbers belong to a bench; the limits here are those of something that has gone wrong.
+TEST_P(WatchFloodTest, CostsLittleAndKeepsNobodyElseFromBeingHeard) {
+  add_tap_guest("web", kWeb);
+  add_tap_guest("db", kDb);
+  start();
+  ASSERT_TRUE(learning_time("db", kDb, "192.0.2.60"));
+  std::vector<Frame> frames;
+  for (int i = 0; i < 4096; ++i) frames.push_back(GetParam().frame());
+  const double resident = resident_mib();
+  const double cpu = used();
+  const auto start = Clock::now();
+  Flood flood("web", "g0", std::move(frames), 100'000);
+  usleep(1'000'000);
+  const auto others = learning_time("db", kDb, "192.0.2.62");
+  usleep(static_cast<unsigned>(
+      std::chrono::duration_cast<std::chrono::microseconds>(start + std::chrono::seconds(5) - Clock::now()).count()));
+  const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+  const double share = (used() - cpu) / seconds;
+  flood.stop();
+  const double growth = resident_mib() - resident;
+  print(fmt::format("{}: {:.0f} frames a second, {:.2f} % CPU, another guest learned in {} ms, {:+.2f} MiB of {:.1f}",
+                    GetParam().name, static_cast<double>(flood.sent()) / seconds, 100 * share,
+                    others ? others->count() : -1, growth, resident));
+  EXPECT_LT(share, 0.2);
+  ASSERT_TRUE(others);
+  EXPECT_LT(*others, milliseconds(3000));
+  EXPECT_LT(growth, 1.0);
+  // Heard again. What it has claimed meanwhile makes room for what it has.
+  sh("ip -n web addr add 192.0.2.77/24 dev g0");
+  EXPECT_TRUE(learning_time("web", kWeb, "192.0.2.77") || learning_time("web", kWeb, "192.0.2.77"));
+  EXPECT_LT(std::ranges::count(log(), '\n'), 20);
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, WatchFloodTest, testing::ValuesIn(kFloods),
+                         [](const auto& kind) { return std::string(kind.param.name); });
+
+TEST_F(WatchTroubleTest, ABusyLanWakesItAHundredTimesASecond) {
+  add_tap_guest("web", kWeb);
+  start();
+  ASSERT_TRUE(eventually([] { return !shims().empty(); }));
+  std::vector<Frame> frames;
+  for (int i = 0; i < 254; ++i) frames.push_back(claims("52:54:02:00:00:01", fmt::format("192.0.2.{}", 1 + i))[2]);
+  for (unsigned i = 0; i < frames.size(); ++i)
+    frames[i] = put(frames[i], 10, std::array{std::uint8_t(i), std::uint8_t(0)});
+  for (unsigned i = 0; i < frames.size(); ++i)
+    frames[i] = put(frames[i], 26, std::array{std::uint8_t(i), std::uint8_t(0)});
+  const auto before = wake_ups();
+  const double cpu = used();
+  Flood lan("peer", "eth0", frames, 1'000);
+  usleep(3'000'000);
+  lan.stop();
+  print(fmt::format("{} frames: {} wake-ups, {:.2f} % CPU", lan.sent(), wake_ups() - before, 100 * (used() - cpu) / 3));
+  EXPECT_GT(lan.sent(), 2'500U);
+  EXPECT_LT(wake_ups() - before, 2 * 3 * 100U + 50);
+  EXPECT_THAT(log(), IsEmpty());
+}
+
+// ---- many -----------------------------------------------------------------------------------------------------------
+
+TEST_F(WatchTroubleTest, GuestsOnTwoParentsClaimTheSameAddress) {
+  sh("ip netns add peer1 && ip link add eth1 address 52:54:00:ee:01:10 type veth peer name eth0 netns peer1 && ip addr "
+     "add 192.0.2.11/24 dev eth1 && ip link set eth1 up && ip -n peer1 link set eth0 up");
+  add_tap_guest("web", kWeb);
+  add_tap_guest("db", kDb, "eth1");
+  start();
+  sh("ip -n web addr add 192.0.2.61/24 dev g0; ip -n db addr add 192.0.2.61/24 dev g0");
+  ASSERT_TRUE(learning_time("web", kWeb, "192.0.2.61"));
+  EXPECT_TRUE(never([] {
+    announce("db", kDb, "192.0.2.61");
+    return output_of("ip neigh show 192.0.2.61 nud permanent").find(kWeb) == std::string::npos;
+  }));
+  EXPECT_THAT(log(), testing::AllOf(HasSubstr(kWeb), HasSubstr(kDb)));
+  EXPECT_EQ(std::ranges::count(log(), '\n'), 1);
+  EXPECT_TRUE(reaches("", "192.0.2.61"));
+  remove_tap_guest("web");
+  ASSERT_TRUE(eventually([] { return !has_route("192.0.2.61"); }));
+  announce("db", kDb, "192.0.2.61");
+  EXPECT_FALSE(never([] { return has_route("192.0.2.61"); })) << "within a second";
+  EXPECT_THAT(output_of("ip neigh show 192.0.2.61 nud permanent"), HasSubstr(kDb));
+  EXPECT_TRUE(reaches("", "192.0.2.61"));
+}
+
+TEST_F(WatchTroubleTest, SixtyFourParents) {
+  {
+    std::ofstream batch("/run/batch");
+    for (int i = 0; i < 64; ++i)
+      batch << fmt::format(
+          "link add v{0} type veth peer name w{0}\nlink set v{0} up\nlink set w{0} up\naddr add 10.0.{0}.1/24 dev "
+          "v{0}\n",
+          i);
+  }
+  sh("ip -batch /run/batch");
+  start();
+  const auto begin = Clock::now();
+  add_many(64, [](unsigned i) { return fmt::format("v{}", i); });
+  EXPECT_TRUE(eventually([] { return std::ranges::count(shims(), '\n') == 64; })) << shims();
+  const auto ready = Clock::now();
+  announce_all(64, [](unsigned i) { return fmt::format("10.0.{}.61", i); });
+  EXPECT_TRUE(eventually([] { return routes() == 64; })) << routes();
+  print(fmt::format("64 parents: shims after {} ms, their guests after {} more, {:.1f} MiB",
+                    std::chrono::duration_cast<milliseconds>(ready - begin).count(),
+                    std::chrono::duration_cast<milliseconds>(Clock::now() - ready).count(), resident_mib()));
+  EXPECT_THAT(log(), IsEmpty());
+  sh("ip netns del many");
+  EXPECT_TRUE(eventually([] { return routes() == 0; }));
+}
+
+TEST_F(WatchTroubleTest, FiveHundredGuestsAtOnce) {
+  sh("ip addr add 10.1.0.1/16 dev eth0");
+  start();
+  add_many(500, [](unsigned) { return "eth0"; });
+  ASSERT_TRUE(eventually([] { return !shims().empty(); }));
+  const auto begin = Clock::now();
+  announce_all(500, [](unsigned i) { return fmt::format("10.1.{}.{}", 1 + i / 250, 1 + i % 250); });
+  EXPECT_TRUE(eventually([] { return routes() == 500; })) << routes();
+  print(fmt::format("500 guests: announced and learned in {} ms, {:.2f} s CPU, {:.1f} MiB",
+                    std::chrono::duration_cast<milliseconds>(Clock::now() - begin).count(), used(), resident_mib()));
+  EXPECT_LT(resident_mib(), 12);
+  EXPECT_THAT(log(), IsEmpty());
+  const auto end = Clock::now();
+  sh("ip netns del many");
+  EXPECT_TRUE(eventually([] { return routes() == 0; }));
+  print(fmt::format("gone {} ms after the command",
+                    std::chrono::duration_cast<milliseconds>(Clock::now() - end).count()));
+}
+
+// ---- lost and gone --------------------------------------------------------------------------------------------------
+
+TEST_F(WatchTroubleTest, NewsThatAreLostAreNoLoss) {
+  add_tap_guest("web", kWeb);
+  start();
+  ASSERT_TRUE(learning_time("web", kWeb, "192.0.2.61"));
+  kill(watcher(), SIGSTOP);
+  {
+    std::ofstream batch("/run/batch");
+    for (int i = 0; i < 40'000; ++i) batch << "link set lo mtu " << 60'000 + i % 2 << '\n';
+  }
+  sh("ip -batch /run/batch");
+  EXPECT_NE(
+      output_of(fmt::format("awk '$3 == {} && $9 > 0' /proc/net/netlink; awk '$9 > 0' /proc/net/netlink", watcher())),
+      "")
+      << output_of("cat /proc/net/netlink");
+  sh("ip route flush proto 118");
+  add_tap_guest("db", kDb);
+  kill(watcher(), SIGCONT);
+  EXPECT_TRUE(eventually([] { return has_route("192.0.2.61"); }));
+  EXPECT_TRUE(learning_time("db", kDb, "192.0.2.62"));
+  remove_tap_guest("web");
+  EXPECT_TRUE(eventually([] { return !has_route("192.0.2.61"); }));
+  EXPECT_THAT(log(), IsEmpty());
+}
+
+TEST_F(WatchTroubleTest, NamespacesVanishAtAnyTime) {
+  start();
+  for (int i = 0; i < 40; ++i) {
+    // Of its own, as the last one's may still be dying.
+    const std::string mac = fmt::format("52:54:00:12:35:{:02x}", i);
+    add_tap_guest("web", mac);
+    if (i % 4 == 1) usleep(static_cast<unsigned>(i) * 200);
+    if (i % 4 == 2) announce("web", mac, "192.0.2.61");
+    sh(i % 2 == 0 ? "ip netns del web" : "ip -n web link del g0; ip netns del web");
+  }
+  EXPECT_TRUE(eventually([] { return !has_route("192.0.2.61"); }));
+  add_tap_guest("web", kWeb);
+  EXPECT_TRUE(eventually([] { return !shims().empty(); }));
+  EXPECT_TRUE(learning_time("web", kWeb, "192.0.2.61"));
+  EXPECT_THAT(log(), IsEmpty());
+}
+
+TEST_F(WatchTroubleTest, ParentsGoWhileFramesCome) {
+  start();
+  for (int i = 0; i < 15; ++i) {
+    add_tap_guest("web", kWeb);
+    ASSERT_TRUE(eventually([] { return !shims().empty(); }));
+    Flood flood("web", "g0", {claims(kWeb, "192.0.2.61")[0], claims(kDb, "192.0.2.62")[0]}, 1'000);
+    usleep(20'000 + 3'000 * static_cast<unsigned>(i));
+    sh("ip link del eth0; ip netns del peer");
+    flood.stop();
+    sh("ip netns del web");
+    add_lan();
+  }
+  add_tap_guest("db", kDb);
+  ASSERT_TRUE(eventually([] { return !shims().empty(); }));
+  EXPECT_TRUE(learning_time("db", kDb, "192.0.2.62"));
+}
+
+TEST_F(WatchTroubleTest, WhoeverDeletesAShimDoesNotMakeItDeaf) {
+  add_tap_guest("web", kWeb);
+  start();
+  ASSERT_TRUE(learning_time("web", kWeb, "192.0.2.61"));
+  sh("ip link del $(ip -o link show group 1986884609 | grep -o 'vmt-[0-9]*')");
+  ASSERT_TRUE(eventually([] { return has_route("192.0.2.61"); }));
+  EXPECT_TRUE(learning_time("web", kWeb, "192.0.2.71"));
+  EXPECT_THAT(log(), IsEmpty());
+}
+
+// ---- little ---------------------------------------------------------------------------------------------------------
+
+TEST_F(WatchTroubleTest, ThreeCapabilitiesAreEnough) {
+  start({}, "setpriv --bounding-set=-all,+net_admin,+net_raw,+net_broadcast --inh-caps=-all --no-new-privs");
+  EXPECT_THAT(status("CapEff"), HasSubstr("0000000000003800"));
+  add_tap_guest("web", kWeb);
+  EXPECT_TRUE(eventually([] { return !shims().empty(); }));
+  sh("ip -n web addr add 192.0.2.61/24 dev g0 && ip -n web addr add 2001:db8:1::61/64 dev g0 nodad");
+  EXPECT_TRUE(eventually([] { return reaches("web", "192.0.2.10") && reaches("web", "2001:db8:1::10"); }));
+  EXPECT_EQ(output_of("cat /proc/sys/net/ipv4/conf/vmt-*/forwarding /proc/sys/net/ipv6/conf/vmt-*/proxy_ndp"),
+            "0\n1\n");
+  remove_tap_guest("web");
+  EXPECT_TRUE(eventually([] { return shims().empty(); }));
+  EXPECT_THAT(log(), IsEmpty());
+}
+
+TEST_F(WatchTroubleTest, NothingHappensAndNothingWakesIt) {
+  start();
+  add_many(10, [](unsigned) { return "eth0"; });
+  announce_all(10, [](unsigned i) { return fmt::format("192.0.2.{}", 100 + i); });
+  ASSERT_TRUE(eventually([] { return routes() == 10; }));
+  // The host's and the peer's own neighbour checks end some time.
+  EXPECT_TRUE(eventually([&] {
+    const auto before = wake_ups();
+    usleep(3'000'000);
+    return wake_ups() == before;
+  }));
+}
+
+}  // namespace
+}  // namespace vmt
