@@ -60,8 +60,10 @@ void Learning::update(std::vector<Ground> grounds, const std::vector<LearnedAddr
     const Ground* where = ground(entry.first.parent);
     return where == nullptr || !where->guests.contains(entry.first.mac);
   });
+  std::set<GuestKey> newcomers;
   for (const auto& [index, ground] : grounds_)
-    for (const auto& [mac, nic] : ground.guests) guests_.try_emplace(GuestKey{index, mac});
+    for (const auto& [mac, nic] : ground.guests)
+      if (guests_.try_emplace(GuestKey{index, mac}).second) newcomers.insert({index, mac});
   std::erase_if(known_, [](const auto& entry) { return entry.second.origin == Origin::kGiven; });
   for (const auto& g : given)
     known_.insert_or_assign(g.address,
@@ -71,6 +73,13 @@ void Learning::update(std::vector<Ground> grounds, const std::vector<LearnedAddr
     for (const auto& [mac, addresses] : guest.given)
       for (const auto& address : addresses) owners_.emplace(address, mac);
   drop_what_no_longer_holds();
+  recall(newcomers, now);
+}
+
+void Learning::recall(const std::set<GuestKey>& newcomers, Time now) {
+  if (newcomers.empty()) return;
+  for (const auto& [parent, heard, when] : overheard_)
+    if (now - when < kMemory && newcomers.contains({parent, heard.mac})) hear(parent, heard, now);
 }
 
 // What was given is known here already: it makes a guest strict.
@@ -113,6 +122,10 @@ void Learning::hear(unsigned parent, const Heard& heard, Time now) {
   check_the_silent(now);
   const GuestKey guest{parent, heard.mac};
   const bool is_guest = state(guest) != nullptr;
+  if (!is_guest) {
+    if (overheard_.size() == kMaxOverheard) overheard_.pop_front();
+    overheard_.push_back({parent, heard, now});
+  }
   if (heard.kind == Heard::Kind::kLease) {
     if (is_guest) expect_lease(guest, heard.address, now);
   } else if (is_guest) {

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <chrono>
+#include <deque>
 #include <map>
 #include <optional>
 #include <set>
@@ -61,7 +62,11 @@ class Learning {
   // For so long a refused claim is refused unheard, and an address that was defended is not questioned again.
   static constexpr Milliseconds kRefusal{10'000};
   static constexpr std::size_t kMaxRefusals = 64;  // of one MAC
-  static constexpr std::size_t kMaxNotes = 16;     // about one MAC
+  // What strangers said so long ago, so many of them at most, counts if they turn out to be guests: a guest may speak
+  // before the kernel's news of its macvtap, or of that one's new MAC, have been read.
+  static constexpr Milliseconds kMemory{5'000};
+  static constexpr std::size_t kMaxOverheard = 512;
+  static constexpr std::size_t kMaxNotes = 16;  // about one MAC
 
   // An ARP request or neighbour solicitation to send: from the shim to the guest, or (nullopt) from the parent to
   // the LAN.
@@ -132,6 +137,11 @@ class Learning {
     std::optional<Lease> lease;
     std::set<std::string> said;
   };
+  struct Overheard {
+    unsigned parent = 0;
+    Heard heard;
+    Time when;
+  };
   // The same MAC may be on two parents.
   struct GuestKey {
     unsigned parent = 0;
@@ -142,6 +152,7 @@ class Learning {
   const Ground* ground(unsigned parent) const;
   GuestState* state(const GuestKey& guest);
   void drop_what_no_longer_holds();
+  void recall(const std::set<GuestKey>& newcomers, Time now);
   void hear_guest(const GuestKey& guest, const IpAddress& address, Time now);
   void hear_stranger(unsigned parent, const MacAddress& mac, const IpAddress& address, Time now);
   void claim(const GuestKey& guest, const IpAddress& address, Time now);
@@ -174,8 +185,9 @@ class Learning {
   std::map<GuestKey, GuestState> guests_;
   std::map<IpAddress, Known> known_;
   std::map<IpAddress, Case> cases_;
-  Time next_look_ = {};    // for silent ones
-  Time next_search_ = {};  // after an address that the host missed
+  std::deque<Overheard> overheard_;  // from strangers
+  Time next_look_ = {};              // for silent ones
+  Time next_search_ = {};            // after an address that the host missed
   std::size_t asked_so_far_ = 0;
   Decisions decisions_;
 };

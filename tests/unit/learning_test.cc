@@ -238,6 +238,24 @@ TEST_F(LearningTest, WhoeverWasRefusedAnAddressMayHaveItWhenItsHolderHasGone) {
   learn(kDb, "192.0.2.61");
 }
 
+TEST_F(LearningTest, AGuestThatSpeaksBeforeItIsKnownIsHeardAllTheSame) {
+  update({}, {kDb});
+  claim(kWeb, "192.0.2.61");
+  claim(kLanMachine, "192.0.2.77");
+  now_ += milliseconds(100);
+  update({}, {kDb, kWeb});
+  EXPECT_THAT(after(seconds(1)).learn, ElementsAre(LearnedAddress{kParent, kWeb, ip("192.0.2.61")}));
+  EXPECT_FALSE(learning_.due());
+}
+
+TEST_F(LearningTest, WhatAStrangerSaidLongAgoDoesNotCount) {
+  update({}, {kDb});
+  claim(kWeb, "192.0.2.61");
+  now_ += Learning::kMemory;
+  update({}, {kDb, kWeb});
+  EXPECT_THAT(after(seconds(1)).learn, IsEmpty());
+}
+
 TEST_F(LearningTest, AClaimIsDroppedWhenItsGuestLeavesMeanwhile) {
   claim(kWeb, "192.0.2.61");
   update({}, {kDb});
@@ -321,7 +339,7 @@ TEST_F(LearningTest, AClaimIsNoGoodOnceLearningIsTurnedOff) {
 TEST_F(LearningTest, WhatTheFileGivesToAGuestThatIsNotThereIsNobodyElses) {
   learn(kWeb, "192.0.2.61");
   config_.guests["away"] = {.learn = {}, .given = {{mac(0x69), {ip("192.0.2.61"), ip("192.0.2.69")}}}};
-  learning_.adopt({kParent, kDb, ip("192.0.2.69")}, now_);
+  learning_.adopt({kParent, kDb, ip("192.0.2.69")});
   update();
   EXPECT_THAT(learning_.learned(), IsEmpty());
   claim(kWeb, "192.0.2.69");
@@ -329,7 +347,7 @@ TEST_F(LearningTest, WhatTheFileGivesToAGuestThatIsNotThereIsNobodyElses) {
   EXPECT_THAT(decided.learn, IsEmpty());
   ASSERT_THAT(decided.notes, SizeIs(1));
   EXPECT_THAT(decided.notes[0], HasSubstr("is given to " + mac(0x69).str()));
-  learning_.adopt({kParent, kDb, ip("192.0.2.69")}, now_);
+  learning_.adopt({kParent, kDb, ip("192.0.2.69")});
   EXPECT_THAT(learning_.learned(), IsEmpty());
 }
 
