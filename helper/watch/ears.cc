@@ -39,39 +39,43 @@ class Ears::Ear {
   using OnFrames = std::function<void(std::span<const std::span<const std::uint8_t>>)>;
 
   Ear(boost::asio::io_context& io, FrameSocket socket, FrameBatch& batch, OnFrames on_frames)
-      : socket_(std::move(socket)),
-        batch_(batch),
-        on_frames_(std::move(on_frames)),
-        ready_(io, socket_.fd()),
-        pause_(io) {
+      : socket_(std::move(socket)), batch_(batch), on_frames_(std::move(on_frames)), ready_(io), pause_(io) {
     wait();
   }
-  ~Ear() { ready_.release(); }  // the socket is socket_'s
+  ~Ear() {
+    if (ready_.is_open()) ready_.release();  // the socket is socket_'s
+  }
   Ear(const Ear&) = delete;
   Ear& operator=(const Ear&) = delete;
 
   FrameSocket& socket() { return socket_; }
 
  private:
+  // The event loop wakes up for each frame that arrives on a socket it knows, whether anybody waits for one or not. So
+  // it knows ours only while we wait.
   void wait() {
+    ready_.assign(socket_.fd());
     ready_.async_wait(boost::asio::posix::stream_descriptor::wait_read, [this](const auto& error) {
-      if (!error) read();
+      if (error) return;
+      ready_.release();
+      if (!read()) wait();
     });
   }
 
-  void read() {
+  // False: there was nothing. Else, and after an error, the next reading is in a while.
+  bool read() {
+    std::size_t total = 0;
+    for (std::size_t count = FrameBatch::kFrames; count == FrameBatch::kFrames && total < kMostFrames; total += count) {
+      const auto frames = socket_.receive(batch_);
+      if (frames && frames->empty() && total == 0) return false;
+      count = frames ? frames->size() : 0;
+      if (count > 0) on_frames_(*frames);
+    }
     pause_.expires_after(kPause);
     pause_.async_wait([this](const auto& error) {
-      if (!error) wait();
+      if (!error && !read()) wait();
     });
-    for (std::size_t total = 0; total < kMostFrames;) {
-      const auto frames = socket_.receive(batch_);
-      if (!frames || frames->empty()) return;
-      const std::size_t count = frames->size();
-      on_frames_(*frames);
-      total += count;
-      if (count < FrameBatch::kFrames) return;
-    }
+    return true;
   }
 
   FrameSocket socket_;
