@@ -37,14 +37,6 @@ LearnMode Config::learning(const IfName& parent, const MacAddress& mac) const {
   return it == parents.end() ? learn : it->second.learn.value_or(learn);
 }
 
-std::vector<IpAddress> Config::given_to(const MacAddress& mac) const {
-  std::vector<IpAddress> all;
-  for (const auto& [name, guest] : guests)
-    for (const auto& given : guest.given)
-      if (given.mac == mac) all.insert(all.end(), given.addresses.begin(), given.addresses.end());
-  return all;
-}
-
 std::vector<GivenAddresses> Config::given_to(const Guest& guest) const {
   std::vector<GivenAddresses> all;
   const auto append = [&](std::string_view key) {

@@ -46,8 +46,6 @@ struct Config {
   std::vector<IpPrefix> shim_addresses(const IfName& parent) const;
   // The guest's word counts before the parent's. Goes by the MACs in a guest's section: the watcher knows no names.
   LearnMode learning(const IfName& parent, const MacAddress& mac) const;
-  // What the file gives a NIC, whoever's it is.
-  std::vector<IpAddress> given_to(const MacAddress& mac) const;
   // What the file gives a guest, by its name and by its UUID.
   std::vector<GivenAddresses> given_to(const Guest& guest) const;
 };

@@ -27,7 +27,7 @@ struct LearnedAddress {
   MacAddress mac;
   IpAddress address;
 
-  bool operator==(const LearnedAddress&) const = default;
+  auto operator<=>(const LearnedAddress&) const = default;
 };
 
 // A parent as the last look at the kernel saw it.

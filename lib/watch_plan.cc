@@ -74,11 +74,15 @@ std::vector<Ground> grounds_of(Kernel& kernel, std::span<const Child> children, 
 
 std::vector<LearnedAddress> given_on(std::span<const Ground> grounds, const Owned& owned, const Config& config) {
   auto given = pinned_on(grounds, owned, Origin::kGiven);
+  const std::set<LearnedAddress> pinned(given.begin(), given.end());
+  // Once through the configuration, not once for each guest: it may give thousands.
   for (const auto& ground : grounds)
-    for (const auto& [mac, name] : ground.guests)
-      for (const auto& address : config.given_to(mac)) {
-        const LearnedAddress entry{ground.parent.index, mac, address};
-        if (!contains(given, entry)) given.push_back(entry);
+    for (const auto& [name, guest] : config.guests)
+      for (const auto& [mac, addresses] : guest.given) {
+        if (!ground.guests.contains(mac)) continue;
+        for (const auto& address : addresses)
+          if (const LearnedAddress entry{ground.parent.index, mac, address}; !pinned.contains(entry))
+            given.push_back(entry);
       }
   return given;
 }
