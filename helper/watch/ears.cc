@@ -21,6 +21,9 @@ using Clock = std::chrono::steady_clock;
 // The first frame after a silence is read at once, the next ones together: a busy LAN wakes us a hundred times a
 // second at most.
 constexpr std::chrono::milliseconds kPause{10};
+// So many at once are a flood. The gate has to see enough of it to stop it before the socket overflows, as who is
+// innocent loses frames then, too: it is read again as soon as everything else has had its turn.
+constexpr std::size_t kMany = 128;
 // What is read in one go; a flood must not keep the rest of the program from its work.
 constexpr std::size_t kMostFrames = 512;
 
@@ -71,7 +74,7 @@ class Ears::Ear {
       count = frames ? frames->size() : 0;
       if (count > 0) on_frames_(*frames);
     }
-    pause_.expires_after(kPause);
+    pause_.expires_after(total < kMany ? kPause : std::chrono::milliseconds(0));
     pause_.async_wait([this](const auto& error) {
       if (!error && !read()) wait();
     });
