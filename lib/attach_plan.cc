@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "lib/algorithm.h"
 #include "lib/plan.h"
@@ -117,8 +118,10 @@ PlanResult plan_attachments(Kernel& kernel, Attachments wanted, const Config& co
   if (!owned) return fail(owned.error());
   facts.neighbours = owned->neighbours;
   std::ranges::copy_if(owned->routes, std::back_inserter(facts.manual), &GuestRoute::manual);
+  std::set<IpAddress> ours;
+  for (const auto& route : owned->routes) ours.insert(route.guest);
   for (const auto& address : addresses) {
-    if (contains(owned->routes, address, &GuestRoute::guest)) continue;  // ours, so not the host's own
+    if (ours.contains(address)) continue;  // so it is not the host's own
     auto route = kernel.route_to(address);
     if (!route) return fail(route.error());
     if (*route) facts.routes.emplace(address, **route);

@@ -30,20 +30,25 @@ std::vector<IpPrefix> Config::shim_addresses(const IfName& parent) const {
   return it == parents.end() ? std::vector<IpPrefix>{} : it->second.addresses;
 }
 
-LearnMode Config::learning(const IfName& parent, const MacAddress& mac, const Guest* guest) const {
-  for (const auto& [name, section] : guests) {
-    const bool named = guest != nullptr && (name == guest->name || (guest->uuid && name == guest->uuid->str()));
-    if (section.learn && (named || contains(section.given, mac, &GivenAddresses::mac))) return *section.learn;
-  }
+LearnMode Config::learning(const IfName& parent) const {
   const auto it = parents.find(parent);
   return it == parents.end() ? learn : it->second.learn.value_or(learn);
 }
 
-std::vector<IpAddress> Config::given_to(const MacAddress& mac) const {
-  std::vector<IpAddress> all;
+std::optional<LearnMode> Config::learning(const Guest& guest) const {
+  for (const auto& key : {guest.name, guest.uuid ? guest.uuid->str() : std::string{}})
+    if (const auto it = guests.find(key); it != guests.end() && it->second.learn) return it->second.learn;
+  return std::nullopt;
+}
+
+std::map<MacAddress, NicConfig> Config::nics() const {
+  std::map<MacAddress, NicConfig> all;
   for (const auto& [name, guest] : guests)
-    for (const auto& given : guest.given)
-      if (given.mac == mac) all.insert(all.end(), given.addresses.begin(), given.addresses.end());
+    for (const auto& [mac, addresses] : guest.given) {
+      NicConfig& nic = all[mac];
+      nic.given.insert(nic.given.end(), addresses.begin(), addresses.end());
+      if (guest.learn) nic.learn = guest.learn;
+    }
   return all;
 }
 

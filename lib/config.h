@@ -32,6 +32,11 @@ struct GuestConfig {
   std::vector<GivenAddresses> given;
 };
 
+struct NicConfig {
+  std::vector<IpAddress> given;
+  std::optional<LearnMode> learn;
+};
+
 inline constexpr unsigned kMostAddresses = 64;  // that `max-addresses` may allow
 
 struct Config {
@@ -44,11 +49,11 @@ struct Config {
   bool host_access_on(const IfName& parent) const;
   // The numbered shim's; empty: it borrows the host's.
   std::vector<IpPrefix> shim_addresses(const IfName& parent) const;
-  // The guest's word counts before the parent's. `guest`: who has the NIC, where that is known; else its section is
-  // the one that has the MAC.
-  LearnMode learning(const IfName& parent, const MacAddress& mac, const Guest* guest = nullptr) const;
-  // What the file gives a NIC, whoever's it is.
-  std::vector<IpAddress> given_to(const MacAddress& mac) const;
+  LearnMode learning(const IfName& parent) const;
+  // nullopt: its section does not say.
+  std::optional<LearnMode> learning(const Guest& guest) const;
+  // What the file says about each NIC that it names by its MAC, whoever's that is: the watcher may know no names.
+  std::map<MacAddress, NicConfig> nics() const;
   // What the file gives a guest, by its name and by its UUID.
   std::vector<GivenAddresses> given_to(const Guest& guest) const;
 };

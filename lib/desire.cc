@@ -45,6 +45,7 @@ const HostAddress* best_address(const Parent& parent, const IpAddress& guest) {
 
 // What was learned holds nothing against what is given.
 const GuestNeighbour* other_holder(const Facts& facts, const IpAddress& address, const MacAddress& mac) {
+  if (facts.live.empty()) return nullptr;
   for (const auto& neighbour : facts.neighbours)
     if (neighbour.guest == address && neighbour.mac != mac && neighbour.origin == Origin::kGiven &&
         contains(facts.live, neighbour.mac))
@@ -57,17 +58,18 @@ const Parent* find_parent(const Facts& facts, const IfName& name) {
   return it == facts.parents.end() ? nullptr : &*it;
 }
 
-// Why this NIC may not have this address, given what is desired already; empty when it may.
+using Holders = std::map<IpAddress, MacAddress>;
+
+// Why this NIC may not have this address, given who has which already; empty when it may.
 std::string why_refused(const IpAddress& address, Origin origin, const Attachment& nic, const Facts& facts,
-                        const Desired& so_far) {
+                        const Holders& so_far) {
   const auto route = facts.routes.find(address);
   if (route != facts.routes.end() && route->second.local) return "is the host's own address";
   if (route != facts.routes.end() && route->second.destination.length == address.bits())
     return fmt::format("has a host route that is not ours (see `ip route show {}`)", address.str());
-  for (const auto& other : so_far.addresses)
-    if (other.guest == address)
-      return origin == Origin::kGiven ? fmt::format("is given to {} and to {}", other.mac->str(), nic.mac.str())
-                                      : fmt::format("belongs to {}", other.mac->str());
+  if (const auto other = so_far.find(address); other != so_far.end())
+    return origin == Origin::kGiven ? fmt::format("is given to {} and to {}", other->second.str(), nic.mac.str())
+                                    : fmt::format("belongs to {}", other->second.str());
   if (contains(facts.manual, address, &GuestRoute::guest)) return "has a route made by `host up` already, which stays";
   if (const auto* holder = other_holder(facts, address, nic.mac))
     return fmt::format("is held by the guest with {}", holder->mac.str());
@@ -75,7 +77,7 @@ std::string why_refused(const IpAddress& address, Origin origin, const Attachmen
 }
 
 void desire_addresses(const Attachment& nic, Origin origin, const Parent& parent, const Facts& facts,
-                      const Config& config, Wish& wish) {
+                      const Config& config, Holders& so_far, Wish& wish) {
   const std::vector<IpPrefix> numbered = config.shim_addresses(parent.name);
   for (const auto& address : origin == Origin::kGiven ? nic.addresses : nic.learned) {
     const auto note = [&](std::string_view why) {
@@ -89,9 +91,10 @@ void desire_addresses(const Attachment& nic, Origin origin, const Parent& parent
     const auto source = source_for(address, parent, numbered);
     if (!source) {
       note(source.error().message);
-    } else if (const auto why = why_refused(address, origin, nic, facts, wish.desired); !why.empty()) {
+    } else if (const auto why = why_refused(address, origin, nic, facts, so_far); !why.empty()) {
       note(why);
     } else {
+      so_far.emplace(address, nic.mac);
       wish.desired.addresses.push_back(
           {.parent = parent.index, .guest = address, .source = *source, .mac = nic.mac, .origin = origin});
     }
@@ -148,6 +151,7 @@ std::expected<IpAddress, Error> source_for(const IpAddress& guest, const Parent&
 
 Wish desire(std::span<const Attachment> nics, const Facts& facts, const Config& config) {
   Wish wish;
+  Holders so_far;
   for (const auto& nic : nics) {
     const Parent* parent = find_parent(facts, nic.parent);
     if (parent == nullptr) continue;
@@ -164,12 +168,12 @@ Wish desire(std::span<const Attachment> nics, const Facts& facts, const Config& 
                         "the host only",
                         parent->name.str()));
     }
-    desire_addresses(nic, Origin::kGiven, *parent, facts, config, wish);
+    desire_addresses(nic, Origin::kGiven, *parent, facts, config, so_far, wish);
   }
   // After all that was given: it beats what was learned.
   for (const auto& nic : nics)
     if (const Parent* parent = find_parent(facts, nic.parent))
-      desire_addresses(nic, Origin::kLearned, *parent, facts, config, wish);
+      desire_addresses(nic, Origin::kLearned, *parent, facts, config, so_far, wish);
   return wish;
 }
 

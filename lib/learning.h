@@ -28,7 +28,7 @@ struct LearnedAddress {
   MacAddress mac;
   IpAddress address;
 
-  bool operator==(const LearnedAddress&) const = default;
+  auto operator<=>(const LearnedAddress&) const = default;
 };
 
 // A guest's bridge-mode macvtap, in whatever namespace, and what was written down about it.

@@ -2,6 +2,9 @@
 #include "lib/plan.h"
 
 #include <algorithm>
+#include <map>
+#include <set>
+#include <tuple>
 
 #include "lib/algorithm.h"
 
@@ -17,15 +20,38 @@ bool wants_shim(const Desired& desired, const Shim& shim) {
   return std::ranges::any_of(desired.shims, [&](const DesiredShim& d) { return d.parent.index == shim.parent; });
 }
 
+// What makes two objects the same, so that thousands are compared in no time.
+using RouteKey = std::tuple<IpAddress, unsigned, std::optional<IpAddress>, bool>;
+using NeighbourKey = std::tuple<IpAddress, unsigned, MacAddress, Origin>;
+
+RouteKey key_of(const GuestRoute& route) {
+  return {route.guest, route.shim, route.source, route.manual};
+}
+
+NeighbourKey key_of(const GuestNeighbour& neighbour) {
+  return {neighbour.guest, neighbour.shim, neighbour.mac, neighbour.origin};
+}
+
 class Planner {
  public:
-  Planner(const Desired& desired, const Owned& owned) : desired_(desired), owned_(owned) {}
+  Planner(const Desired& desired, const Owned& owned) : desired_(desired), owned_(owned) {
+    for (const auto& shim : owned_.shims) {
+      shims_.emplace(shim.parent, shim.index);
+      if (!wants_shim(desired_, shim)) doomed_.insert(shim.index);
+    }
+    for (const auto& want : desired_.addresses) {
+      wanted_routes_.insert(route_key(want));
+      if (want.mac) wanted_neighbours_.insert(neighbour_key(want));
+    }
+    for (const auto& route : owned_.routes) routes_.insert(key_of(route));
+    for (const auto& neighbour : owned_.neighbours) neighbours_.insert(key_of(neighbour));
+  }
 
   std::vector<Change> run() && {
     delete_routes();
     delete_neighbours();
     for (const auto& shim : owned_.shims)
-      if (!wants_shim(desired_, shim)) changes_.push_back(DeleteShim{shim.index, shim.name});
+      if (doomed_.contains(shim.index)) changes_.push_back(DeleteShim{shim.index, shim.name});
     for (const auto& shim : desired_.shims) converge_shim(shim);
     add_neighbours();
     add_routes();
@@ -33,40 +59,29 @@ class Planner {
   }
 
  private:
-  // The kernel drops what sits on a shim together with it.
-  bool goes_with_its_shim(unsigned shim) const {
-    const auto it = std::ranges::find(owned_.shims, shim, &Shim::index);
-    return it != owned_.shims.end() && !wants_shim(desired_, *it);
-  }
-
   unsigned shim_index(unsigned parent) const {
-    const Shim* shim = shim_on(owned_, parent);
-    return shim == nullptr ? 0 : shim->index;
+    const auto it = shims_.find(parent);
+    return it == shims_.end() ? 0 : it->second;
   }
 
-  bool is_desired(const GuestRoute& route) const {
-    return std::ranges::any_of(desired_.addresses, [&](const DesiredAddress& d) {
-      return d.guest == route.guest && shim_index(d.parent) == route.shim && route.source == d.source &&
-             route.manual == !d.mac.has_value();
-    });
+  RouteKey route_key(const DesiredAddress& want) const {
+    return {want.guest, shim_index(want.parent), want.source, !want.mac.has_value()};
   }
 
-  bool is_desired(const GuestNeighbour& neighbour) const {
-    return std::ranges::any_of(desired_.addresses, [&](const DesiredAddress& d) {
-      return d.guest == neighbour.guest && shim_index(d.parent) == neighbour.shim && d.mac == neighbour.mac &&
-             d.origin == neighbour.origin;
-    });
+  NeighbourKey neighbour_key(const DesiredAddress& want) const {
+    return {want.guest, shim_index(want.parent), *want.mac, want.origin};
   }
 
+  // The kernel drops what sits on a shim together with it.
   void delete_routes() {
     for (const auto& route : owned_.routes)
-      if (!goes_with_its_shim(route.shim) && !is_desired(route))
+      if (!doomed_.contains(route.shim) && !wanted_routes_.contains(key_of(route)))
         changes_.push_back(DeleteRoute{route.shim, route.guest, route.manual});
   }
 
   void delete_neighbours() {
     for (const auto& neighbour : owned_.neighbours)
-      if (!goes_with_its_shim(neighbour.shim) && !is_desired(neighbour))
+      if (!doomed_.contains(neighbour.shim) && !wanted_neighbours_.contains(key_of(neighbour)))
         changes_.push_back(DeleteNeighbour{neighbour.shim, neighbour.guest});
   }
 
@@ -90,27 +105,23 @@ class Planner {
   }
 
   void add_neighbours() {
-    for (const auto& want : desired_.addresses) {
-      const unsigned shim = shim_index(want.parent);
-      const bool there = std::ranges::any_of(owned_.neighbours, [&](const GuestNeighbour& n) {
-        return n.guest == want.guest && n.shim == shim && want.mac == n.mac && want.origin == n.origin;
-      });
-      if (want.mac && !there) changes_.push_back(AddNeighbour{want.parent, want.guest, *want.mac, want.origin});
-    }
+    for (const auto& want : desired_.addresses)
+      if (want.mac && !neighbours_.contains(neighbour_key(want)))
+        changes_.push_back(AddNeighbour{want.parent, want.guest, *want.mac, want.origin});
   }
 
   void add_routes() {
-    for (const auto& want : desired_.addresses) {
-      const unsigned shim = shim_index(want.parent);
-      const bool there = std::ranges::any_of(owned_.routes, [&](const GuestRoute& r) {
-        return r.guest == want.guest && r.shim == shim && r.source == want.source && r.manual == !want.mac.has_value();
-      });
-      if (!there) changes_.push_back(AddRoute{want.parent, want.guest, want.source, !want.mac.has_value()});
-    }
+    for (const auto& want : desired_.addresses)
+      if (!routes_.contains(route_key(want)))
+        changes_.push_back(AddRoute{want.parent, want.guest, want.source, !want.mac.has_value()});
   }
 
   const Desired& desired_;
   const Owned& owned_;
+  std::map<unsigned, unsigned> shims_;  // by parent
+  std::set<unsigned> doomed_;           // shims that nobody wants
+  std::set<RouteKey> wanted_routes_, routes_;
+  std::set<NeighbourKey> wanted_neighbours_, neighbours_;
   std::vector<Change> changes_;
 };
 

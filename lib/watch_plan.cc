@@ -45,15 +45,24 @@ void keep_lingering(Kernel& kernel, const Owned& owned, const Watched& watched, 
   }
 }
 
-GuestNic nic_of(const Child& child, const IfName& parent, const Guest* guest, const Config& config) {
-  GuestNic nic{.guest = guest == nullptr ? child.name.str() : guest->name,
-               .given = config.given_to(child.mac),
-               .learn = config.learning(parent, child.mac, guest)};
-  if (guest != nullptr)
+// The guest's own section counts before the one that only has its MAC, and that before the parent's.
+GuestNic nic_of(const Child& child, const IfName& parent, const Guest* guest, const NicConfig* written,
+                const Config& config) {
+  GuestNic nic{.guest = child.name.str(), .given = {}};
+  std::optional<LearnMode> learn;
+  if (written != nullptr) {
+    nic.given = written->given;
+    learn = written->learn;
+  }
+  if (guest != nullptr) {
+    nic.guest = guest->name;
     for (const auto& given : guest->given)
       if (given.mac == child.mac)
         for (const auto& address : given.addresses)
           if (!contains(nic.given, address)) nic.given.push_back(address);
+    if (const auto own = config.learning(*guest)) learn = own;
+  }
+  nic.learn = learn.value_or(config.learning(parent));
   return nic;
 }
 
@@ -70,6 +79,7 @@ std::map<Key, std::vector<IpAddress>> by_guest(std::span<const LearnedAddress> a
 std::vector<Ground> grounds_of(Kernel& kernel, std::span<const Child> children, const Config& config,
                                const FindGuest& find_guest) {
   std::map<unsigned, Ground> grounds;
+  const auto written = config.nics();
   for (const auto& child : children) {
     if (!child.macvtap || child.mode != MacvlanMode::kBridge || child.parent == 0) continue;
     const Guest* guest = find_guest(child.mac);
@@ -80,7 +90,9 @@ std::vector<Ground> grounds_of(Kernel& kernel, std::span<const Child> children, 
       if (!parent || !config.host_access_on(parent->name)) continue;
       it = grounds.emplace(child.parent, Ground{.parent = std::move(*parent), .guests = {}}).first;
     }
-    it->second.guests.emplace(child.mac, nic_of(child, it->second.parent.name, guest, config));
+    const auto nic = written.find(child.mac);
+    it->second.guests.emplace(
+        child.mac, nic_of(child, it->second.parent.name, guest, nic == written.end() ? nullptr : &nic->second, config));
   }
   std::vector<Ground> result;
   for (auto& [index, ground] : grounds) result.push_back(std::move(ground));
@@ -89,12 +101,12 @@ std::vector<Ground> grounds_of(Kernel& kernel, std::span<const Child> children, 
 
 std::vector<LearnedAddress> given_on(std::span<const Ground> grounds, const Owned& owned) {
   auto given = pinned_on(grounds, owned, Origin::kGiven);
+  const std::set<LearnedAddress> pinned(given.begin(), given.end());
   for (const auto& ground : grounds)
     for (const auto& [mac, nic] : ground.guests)
-      for (const auto& address : nic.given) {
-        const LearnedAddress entry{ground.parent.index, mac, address};
-        if (!contains(given, entry)) given.push_back(entry);
-      }
+      for (const auto& address : nic.given)
+        if (const LearnedAddress entry{ground.parent.index, mac, address}; !pinned.contains(entry))
+          given.push_back(entry);
   return given;
 }
 

@@ -21,6 +21,9 @@ using Clock = std::chrono::steady_clock;
 // The first frame after a silence is read at once, the next ones together: a busy LAN wakes us a hundred times a
 // second at most.
 constexpr std::chrono::milliseconds kPause{10};
+// So many at once are a flood. The gate has to see enough of it to stop it before the socket overflows, as who is
+// innocent loses frames then, too: it is read again as soon as everything else has had its turn.
+constexpr std::size_t kMany = 128;
 // What is read in one go; a flood must not keep the rest of the program from its work.
 constexpr std::size_t kMostFrames = 512;
 
@@ -42,7 +45,9 @@ class Ears::Ear {
       : socket_(std::move(socket)), batch_(batch), on_frames_(std::move(on_frames)), ready_(io), pause_(io) {
     wait();
   }
-  ~Ear() { unready(); }
+  ~Ear() {
+    if (ready_.is_open()) ready_.release();  // the socket is socket_'s
+  }
   Ear(const Ear&) = delete;
   Ear& operator=(const Ear&) = delete;
 
@@ -52,33 +57,31 @@ class Ears::Ear {
   // A timer that has run out is beyond recall: its handler may be called when its owner is gone.
   std::weak_ptr<const bool> life() const { return life_; }
 
-  // Only while it waits: Asio asks for edges, so that each frame would wake us in a pause, too.
+  // The event loop wakes up for each frame that arrives on a socket it knows, whether anybody waits for one or not. So
+  // it knows ours only while we wait.
   void wait() {
     ready_.assign(socket_.fd());
     ready_.async_wait(boost::asio::posix::stream_descriptor::wait_read, [this, alive = life()](const auto& error) {
-      if (!error && !alive.expired()) read();
+      if (error || alive.expired()) return;
+      ready_.release();
+      if (!read()) wait();
     });
   }
 
-  // The socket is socket_'s.
-  void unready() {
-    if (ready_.is_open()) ready_.release();
-  }
-
-  void read() {
-    unready();
-    pause_.expires_after(kPause);
-    pause_.async_wait([this, alive = life()](const auto& error) {
-      if (!error && !alive.expired()) wait();
-    });
-    for (std::size_t total = 0; total < kMostFrames;) {
+  // False: there was nothing. Else, and after an error, the next reading is in a while.
+  bool read() {
+    std::size_t total = 0;
+    for (std::size_t count = FrameBatch::kFrames; count == FrameBatch::kFrames && total < kMostFrames; total += count) {
       const auto frames = socket_.receive(batch_);
-      if (!frames || frames->empty()) return;
-      const std::size_t count = frames->size();
-      on_frames_(*frames);
-      total += count;
-      if (count < FrameBatch::kFrames) return;
+      if (frames && frames->empty() && total == 0) return false;
+      count = frames ? frames->size() : 0;
+      if (count > 0) on_frames_(*frames);
     }
+    pause_.expires_after(total < kMany ? kPause : std::chrono::milliseconds(0));
+    pause_.async_wait([this, alive = life()](const auto& error) {
+      if (!error && !alive.expired() && !read()) wait();
+    });
+    return true;
   }
 
   FrameSocket socket_;

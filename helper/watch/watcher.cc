@@ -17,6 +17,7 @@ using std::chrono::milliseconds;
 // Events come in bursts: a link that appears is up, has an address, ... in the next millisecond.
 constexpr milliseconds kBurst{2};
 constexpr milliseconds kLockPatience{2000};
+constexpr int kSilentFailures = 3;
 constexpr milliseconds kRetry{1000};  // after a look that failed
 constexpr int kTolerated = 5;         // times that somebody may undo the same changes before we take our time
 
@@ -56,16 +57,16 @@ std::expected<std::unique_ptr<Watcher>, Error> Watcher::start(boost::asio::io_co
 }
 
 void Watcher::reload() {
-  const Config before = std::exchange(config_, read_config_());
-  for (const auto& [name, guest] : before.guests)
-    for (const auto& [mac, addresses] : guest.given)
-      for (const auto& address : addresses)
-        if (!contains(config_.given_to(mac), address)) withdrawn_.emplace(mac, address);
+  const auto before = std::exchange(config_, read_config_()).nics();
+  const auto now = config_.nics();
+  for (const auto& [mac, nic] : before)
+    for (const auto& address : nic.given)
+      if (const auto it = now.find(mac); it == now.end() || !contains(it->second.given, address))
+        withdrawn_.emplace(mac, address);
   look_soon();
 }
 
-// ---- events
-// ----------------------------------------------------------------------------------------------------------
+// ---- events ----
 
 void Watcher::wait_for_events() {
   events_ready_.async_wait(boost::asio::posix::stream_descriptor::wait_read, [this](const auto& error) {
@@ -114,8 +115,7 @@ bool Watcher::matters(const Event& event) {
   return false;
 }
 
-// ---- looking
-// ---------------------------------------------------------------------------------------------------------
+// ---- looking ----
 
 void Watcher::look_soon() {
   if (look_is_due_) return;
@@ -133,9 +133,13 @@ void Watcher::look() {
   last_look_ = Clock::now();
   // However much happens, the greater part of the time is not spent on looking.
   if (undone_ <= kTolerated) pause_ = std::chrono::ceil<milliseconds>(2 * (last_look_ - begin));
+  failures_ = status ? 0 : failures_ + 1;
   if (status) return;
-  log_(status.error().message);
-  pause_ = kRetry;
+  // While many links come or go the kernel's lists may change faster than they can be read.
+  if (failures_ > kSilentFailures) {
+    log_(status.error().message);
+    pause_ = kRetry;
+  }
   look_soon();
 }
 
@@ -248,8 +252,7 @@ void Watcher::slow_down_when_somebody_undoes(const std::vector<Change>& changes)
   if (undone_ > kTolerated) pause_ = kRetry;
 }
 
-// ---- learning
-// --------------------------------------------------------------------------------------------------------
+// ---- learning ----
 
 void Watcher::hear(unsigned parent, std::span<const Heard> heard) {
   const auto now = Clock::now();

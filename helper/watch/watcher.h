@@ -99,7 +99,8 @@ class Watcher {
   std::map<unsigned, Clock::time_point> idle_until_;  // shims without guests, by parent
   std::set<std::string> said_;
   std::vector<std::string> last_changes_;
-  int undone_ = 0;  // how many times in a row the same changes were necessary
+  int failures_ = 0;  // looks in a row
+  int undone_ = 0;    // how many times in a row the same changes were necessary
   bool first_ = true;
 };
 

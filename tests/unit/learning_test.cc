@@ -41,9 +41,14 @@ class LearningTest : public testing::Test {
                              .addresses = {{*IpPrefix::parse(v4), true}, {*IpPrefix::parse("2001:db8:1::10/64"), true}},
                              .gateways = {ip("192.0.2.1"), ip("2001:db8:1::1")}},
                   .guests = {}};
-    for (const auto& guest : guests)
+    const auto written = config_.nics();
+    for (const auto& guest : guests) {
+      const auto nic = written.find(guest);
+      const auto own = nic == written.end() ? std::nullopt : nic->second.learn;
       ground.guests.emplace(
-          guest, GuestNic{.guest = "macvtap0", .given = {}, .learn = config_.learning(*IfName::parse(name), guest)});
+          guest,
+          GuestNic{.guest = "macvtap0", .given = {}, .learn = own.value_or(config_.learning(*IfName::parse(name)))});
+    }
     return ground;
   }
   void update(std::vector<LearnedAddress> given = {}, std::vector<MacAddress> guests = {kWeb, kDb}) {
