@@ -109,6 +109,24 @@ void Learning::refuse(const LearnedAddress& learned, std::string why, Time now) 
   note(guest, std::move(why));
 }
 
+void Learning::cannot_hear(unsigned parent, const MacAddress& mac, Time until, Time now) {
+  auto* guest = state({parent, mac});
+  if (guest == nullptr) return;
+  guest->unheard_until = until;
+  std::erase_if(cases_, [&](const auto& entry) {
+    const auto& [address, open] = entry;
+    const auto known = known_.find(address);
+    if (!open.holder || known == known_.end() || !is_unheard(known->second, now)) return false;
+    if (open.claimant) refuse({open.parent, *open.claimant}, address, now);
+    return true;
+  });
+}
+
+bool Learning::is_unheard(const Known& known, Time now) {
+  const auto* guest = state({known.parent, known.mac});
+  return guest != nullptr && now < guest->unheard_until;
+}
+
 void Learning::hear(unsigned parent, const Heard& heard, Time now) {
   check_the_silent(now);
   const GuestKey guest{parent, heard.mac};
@@ -172,18 +190,12 @@ bool Learning::is_anothers(const IpAddress& address, const MacAddress& mac) cons
 bool Learning::may_learn(const GuestKey& guest) const {
   const Ground* where = ground(guest.parent);
   if (where == nullptr) return false;
-  switch (config_->learning(where->parent.name, guest.mac)) {
-    case LearnMode::kNo:
-      return false;
-    case LearnMode::kStrict:
-      return std::ranges::none_of(known_, [&](const auto& entry) {
-        const Known& k = entry.second;
-        return k.origin == Origin::kGiven && k.parent == guest.parent && k.mac == guest.mac;
-      });
-    case LearnMode::kYes:
-      break;
-  }
-  return true;
+  const LearnMode mode = config_->learning(where->parent.name, guest.mac);
+  if (mode != LearnMode::kStrict) return mode == LearnMode::kYes;
+  return std::ranges::none_of(known_, [&](const auto& entry) {
+    const Known& k = entry.second;
+    return k.origin == Origin::kGiven && k.parent == guest.parent && k.mac == guest.mac;
+  });
 }
 
 std::size_t Learning::count_of(const GuestKey& guest) const {
@@ -217,6 +229,7 @@ void Learning::claim(const GuestKey& guest, const IpAddress& address, Time now) 
   }
   if (count_of(guest) >= config_->max_addresses) return make_room(guest, now);
   const auto known = known_.find(address);
+  if (known != known_.end() && is_unheard(known->second, now)) return refuse(guest, address, now);
   Case& open = cases_[address];
   open = Case{.parent = guest.parent, .claimant = guest.mac, .holder = {}, .rival = {}, .due = now + kObjection};
   ask(guest.parent, address, std::nullopt);
@@ -263,7 +276,7 @@ void Learning::missed(unsigned parent, const IpAddress& address, Time now) {
 }
 
 void Learning::check(const IpAddress& address, const Known& known, std::optional<MacAddress> rival, Time now) {
-  if (cases_.contains(address) || now < known.settled_until) return;
+  if (cases_.contains(address) || now < known.settled_until || is_unheard(known, now)) return;
   cases_[address] = Case{.parent = known.parent,
                          .claimant = {},
                          .holder = known.mac,
