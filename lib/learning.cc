@@ -118,6 +118,24 @@ void Learning::refuse(const LearnedAddress& learned, std::string why, Time now) 
   note(guest, std::move(why));
 }
 
+void Learning::cannot_hear(unsigned parent, const MacAddress& mac, Time until, Time now) {
+  auto* guest = state({parent, mac});
+  if (guest == nullptr) return;
+  guest->unheard_until = until;
+  std::erase_if(cases_, [&](const auto& entry) {
+    const auto& [address, open] = entry;
+    const auto known = known_.find(address);
+    if (!open.holder || known == known_.end() || !is_unheard(known->second, now)) return false;
+    if (open.claimant) refuse({open.parent, *open.claimant}, address, now);
+    return true;
+  });
+}
+
+bool Learning::is_unheard(const Known& known, Time now) {
+  const auto* guest = state({known.parent, known.mac});
+  return guest != nullptr && now < guest->unheard_until;
+}
+
 void Learning::hear(unsigned parent, const Heard& heard, Time now) {
   check_the_silent(now);
   const GuestKey guest{parent, heard.mac};
@@ -186,18 +204,11 @@ bool Learning::may_learn(const GuestKey& guest) const {
   const Ground* where = ground(guest.parent);
   const auto nic = where == nullptr ? decltype(where->guests.end()){} : where->guests.find(guest.mac);
   if (where == nullptr || nic == where->guests.end()) return false;
-  switch (nic->second.learn) {
-    case LearnMode::kNo:
-      return false;
-    case LearnMode::kStrict:
-      return std::ranges::none_of(known_, [&](const auto& entry) {
-        const Known& k = entry.second;
-        return k.origin == Origin::kGiven && k.parent == guest.parent && k.mac == guest.mac;
-      });
-    case LearnMode::kYes:
-      break;
-  }
-  return true;
+  if (nic->second.learn != LearnMode::kStrict) return nic->second.learn == LearnMode::kYes;
+  return std::ranges::none_of(known_, [&](const auto& entry) {
+    const Known& k = entry.second;
+    return k.origin == Origin::kGiven && k.parent == guest.parent && k.mac == guest.mac;
+  });
 }
 
 std::size_t Learning::count_of(const GuestKey& guest) const {
@@ -231,6 +242,7 @@ void Learning::claim(const GuestKey& guest, const IpAddress& address, Time now) 
   }
   if (count_of(guest) >= config_->max_addresses) return make_room(guest, now);
   const auto known = known_.find(address);
+  if (known != known_.end() && is_unheard(known->second, now)) return refuse(guest, address, now);
   Case& open = cases_[address];
   open = Case{.parent = guest.parent, .claimant = guest.mac, .holder = {}, .rival = {}, .due = now + kObjection};
   ask(guest.parent, address, std::nullopt);
@@ -279,7 +291,7 @@ void Learning::missed(unsigned parent, const IpAddress& address, Time now) {
 void Learning::check(const IpAddress& address, const Known& known, std::optional<MacAddress> rival, Time now) {
   const auto present = cases_.find(address);
   const bool in_a_hurry = rival && present != cases_.end() && !present->second.claimant && !present->second.rival;
-  if ((present != cases_.end() && !in_a_hurry) || now < known.settled_until) return;
+  if ((present != cases_.end() && !in_a_hurry) || now < known.settled_until || is_unheard(known, now)) return;
   Case& open = cases_[address];
   open = Case{.parent = known.parent,
               .claimant = {},

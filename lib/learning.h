@@ -94,6 +94,9 @@ class Learning {
   // It could not be set up after all (a foreign route, ...).
   void refuse(const LearnedAddress& learned, std::string why, Time now);
 
+  // Its frames are dropped until then, so its silence means nothing: it keeps what it has. Anybody can send too many in
+  // its name.
+  void cannot_hear(unsigned parent, const MacAddress& mac, Time until, Time now);
   // Heard on the parent's shim, or as an answer to the parent itself.
   void hear(unsigned parent, const Heard& heard, Time now);
   // The host looked for this address on the parent's LAN, in vain: one of the guests may have it.
@@ -135,6 +138,7 @@ class Learning {
   struct GuestState {
     std::map<IpAddress, Time> refused;  // until when
     std::optional<Lease> lease;
+    Time unheard_until = {};
     std::set<std::string> said;
   };
   struct Overheard {
@@ -151,6 +155,7 @@ class Learning {
 
   const Ground* ground(unsigned parent) const;
   GuestState* state(const GuestKey& guest);
+  bool is_unheard(const Known& known, Time now);
   void drop_what_no_longer_holds();
   void recall(const std::set<GuestKey>& newcomers, Time now);
   void hear_guest(const GuestKey& guest, const IpAddress& address, Time now);

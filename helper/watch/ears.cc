@@ -104,8 +104,8 @@ struct Ears::Post {
   std::shared_ptr<const bool> life = std::make_shared<const bool>();
 };
 
-Ears::Ears(boost::asio::io_context& io, OnHeard on_heard, Log log)
-    : io_(io), on_heard_(std::move(on_heard)), log_(std::move(log)) {}
+Ears::Ears(boost::asio::io_context& io, OnHeard on_heard, OnMuted on_muted, Log log)
+    : io_(io), on_heard_(std::move(on_heard)), on_muted_(std::move(on_muted)), log_(std::move(log)) {}
 
 Ears::~Ears() = default;
 
@@ -151,8 +151,10 @@ void Ears::hear(Post& post, std::span<const std::span<const std::uint8_t>> frame
 
 void Ears::settle(Post& post) {
   const auto settled = post.gate.settle(Clock::now());
-  for (const auto& mute : settled.mutes)
+  for (const auto& mute : settled.mutes) {
     if (mute.times == 1) log_(mute.str());
+    if (mute.mac) on_muted_(post.place.parent, *mute.mac, mute.length);
+  }
   if (!settled.rules_changed) return;
   if (const auto status = post.shim->socket().set_rules(post.gate.rules()); !status) log_(status.error().message);
   post.mute_timer.cancel();

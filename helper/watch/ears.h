@@ -3,6 +3,7 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
+#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
@@ -29,9 +30,11 @@ class Ears {
  public:
   // After each batch of frames that said something.
   using OnHeard = std::function<void(unsigned parent, std::span<const Heard>)>;
+  // Its frames are dropped for so long, from now on.
+  using OnMuted = std::function<void(unsigned parent, const MacAddress& mac, std::chrono::seconds length)>;
   using Log = std::function<void(std::string_view)>;
 
-  Ears(boost::asio::io_context& io, OnHeard on_heard, Log log);
+  Ears(boost::asio::io_context& io, OnHeard on_heard, OnMuted on_muted, Log log);
   ~Ears();
 
   // Listens at these places, and at no others. What cannot be opened is logged and tried again by the next call.
@@ -50,6 +53,7 @@ class Ears {
 
   boost::asio::io_context& io_;
   OnHeard on_heard_;
+  OnMuted on_muted_;
   Log log_;
   FrameBatch batch_;
   std::map<unsigned, std::unique_ptr<Post>> posts_;  // by parent

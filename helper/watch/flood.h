@@ -21,7 +21,7 @@ namespace vmt {
 // second of each guest and 2,000 of all others, and what is kept is bounded: an entry a guest, and kMaxStrangers more.
 //
 // What it cannot tell: a guest that forges another guest's MAC gets that one muted. Its addresses stay as they are
-// known, only its changes are heard late.
+// known (Learning::cannot_hear), only its changes are heard late.
 class FloodGate {
  public:
   using Time = std::chrono::steady_clock::time_point;

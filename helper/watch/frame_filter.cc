@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 #include <linux/if_ether.h>
+#include <linux/if_packet.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -149,9 +150,20 @@ std::expected<std::vector<sock_filter>, Error> filter_program(const FilterRules&
 }
 
 std::vector<sock_filter> answer_filter_program() {
-  Program program{load_half(kType),       equal(ETH_P_ARP, 0, 2),  load_half(kArpOperation),
-                  equal(kArpReply, 6, 5), equal(ETH_P_IPV6, 0, 4), load_byte(kIpv6Next),
-                  equal(kIcmpv6, 0, 2),   load_byte(kIcmpv6Type),  equal(kAdvertisement, 1, 0),
+  // The kernel shows frames from one macvlan to another to the parent's listeners, too: a guest could drown the
+  // answers.
+  Program program{load_word(static_cast<std::uint32_t>(SKF_AD_OFF + SKF_AD_PKTTYPE)),
+                  equal(PACKET_OTHERHOST, 0, 1),
+                  result(kDrop),
+                  load_half(kType),
+                  equal(ETH_P_ARP, 0, 2),
+                  load_half(kArpOperation),
+                  equal(kArpReply, 6, 5),
+                  equal(ETH_P_IPV6, 0, 4),
+                  load_byte(kIpv6Next),
+                  equal(kIcmpv6, 0, 2),
+                  load_byte(kIcmpv6Type),
+                  equal(kAdvertisement, 1, 0),
                   result(kDrop)};
   drop_tagged(program);
   program.push_back(result(kPass));

@@ -39,7 +39,7 @@ inline constexpr std::size_t kFrameBytes = 1514;
 // are one in a million; whoever forges a MAC for that could forge the whole. kInvalid: too many MACs.
 std::expected<std::vector<sock_filter>, Error> filter_program(const FilterRules& rules);
 
-// For the parent's side: passes ARP replies and neighbour advertisements.
+// For the parent's side: passes ARP replies and neighbour advertisements that are for the parent, or for all.
 std::vector<sock_filter> answer_filter_program();
 
 }  // namespace vmt

@@ -31,7 +31,11 @@ Watcher::Watcher(boost::asio::io_context& io, ReadConfig read_config, Log log, R
       events_(std::move(events)),
       learning_(config_),
       ears_(
-          io, [this](unsigned parent, std::span<const Heard> heard) { hear(parent, heard); }, log_),
+          io, [this](unsigned parent, std::span<const Heard> heard) { hear(parent, heard); },
+          [this](unsigned parent, const MacAddress& mac, std::chrono::seconds length) {
+            learning_.cannot_hear(parent, mac, Clock::now() + length, Clock::now());
+          },
+          log_),
       events_ready_(io, events_.fd()),
       look_timer_(io),
       linger_timer_(io),

@@ -35,7 +35,9 @@ TEST_F(EarsTest, APlaceMayGoAsThePauseAfterItsFramesEnds) {
     leave.async_wait([&](const auto&) { ears->listen({}); });
     usleep(50'000);
   };
-  ears.emplace(io, on_heard, [](std::string_view line) { ADD_FAILURE() << line; });
+  ears.emplace(
+      io, on_heard, [](unsigned, const MacAddress&, std::chrono::seconds) {},
+      [](std::string_view line) { ADD_FAILURE() << line; });
   const Place at[] = {place()};
   ears->listen(at);
   auto web = listen("web", "g0");

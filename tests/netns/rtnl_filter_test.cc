@@ -53,8 +53,9 @@ TEST_F(RtnlEventsTest, OfNeighboursOnlyThoseWithAProtocolAndThoseInVainWakeUs) {
     }
     for (const char* stranger : {"nud stale", "nud reachable", "nud permanent"})
       EXPECT_THAT(news_of(events, neighbour(stranger)), IsEmpty()) << stranger;
-    EXPECT_THAT(news_of(events, "ip neigh del 192.0.2.61 dev eth0"), IsEmpty());
+    sh("ip neigh del 192.0.2.61 dev eth0");
     for (const char* protocol : {"118", "120", "99"}) {
+      take(events);
       EXPECT_THAT(news_of(events, neighbour(std::string("nud permanent protocol ") + protocol)),
                   Contains(is(Kind::kNeighbour)));
       EXPECT_THAT(news_of(events, "ip neigh del 192.0.2.61 dev eth0"),

@@ -286,6 +286,24 @@ TEST_F(WatchHostileTest, AGuestThatSpeaksInTheNameOfALanMachineGetsNothing) {
   EXPECT_THAT(lines_about("192.0.2.55"), IsEmpty());
 }
 
+// Too many frames in its name make it unheard, and so its defence would be.
+TEST_F(WatchHostileTest, AGuestThatIsMadeUnheardByAnotherOneKeepsItsAddresses) {
+  start();
+  give_db_its_addresses();
+  const RouteNews news;
+  {
+    Flood flood("web", "g0", claims(kDb, "192.0.2.62"), 20'000);
+    ASSERT_TRUE(eventually([] { return log().find("frames of") != std::string::npos; }));
+    EXPECT_TRUE(never([] {
+      web_claims("192.0.2.62", 1);
+      web_claims("2001:db8:1::62", 1);
+      return output_of("ip neigh show nud permanent").find(kWeb) != std::string::npos || !has_route("192.0.2.62");
+    }));
+  }
+  for (const char* address : {"192.0.2.62", "2001:db8:1::62"}) EXPECT_THAT(news.about(address), IsEmpty());
+  EXPECT_TRUE(reaches("", "192.0.2.62") && reaches("", "2001:db8:1::62"));
+}
+
 TEST_F(WatchHostileTest, LearningIsTurnedOffAndMadeStrictByTheFile) {
   const std::string db_is_given = "[guest db]\n" + std::string(kDb) + " = 192.0.2.62\n";
   const auto reload = [&](const std::string& text) {

@@ -129,6 +129,9 @@ const FloodKind kFloods[] = {
     {"Garbage", garbage},
     {"RandomMacs", [] { return claims(some_mac().str(), some_address(true))[0]; }},
     {"Solicitations", [] { return claims(kWeb, some_address(false))[dice()() % 2]; }},
+    // From guest to guest: the kernel shows such frames to those who listen on the parent, too.
+    {"AnswersToAGuest",
+     [] { return put(claims_v4(some_mac(), *IpAddress::parse("192.0.2.66"))[1], 0, MacAddress::parse(kDb)->bytes()); }},
     // Each makes the kernel change its mind about a neighbour, and tell of it.
     {"TheKernelsCache", [] { return claims_v6(some_mac(), *IpAddress::parse("2001:db8:1::66"))[0]; }},
 };

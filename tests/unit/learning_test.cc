@@ -192,6 +192,21 @@ TEST_F(LearningTest, AGuestThatAnswersKeepsWhatTheLanClaims) {
   EXPECT_THAT(decided.notes, SizeIs(1));
 }
 
+TEST_F(LearningTest, TheSilenceOfAGuestThatIsNotHeardMeansNothing) {
+  learn(kWeb, "192.0.2.61");
+  claim(kDb, "192.0.2.61");
+  learning_.cannot_hear(kParent, kWeb, now_ + seconds(30), now_);  // while it is being asked
+  for (int i = 0; i < 2; ++i) {
+    const auto decided = after(seconds(11));
+    EXPECT_THAT(decided.learn, IsEmpty());
+    EXPECT_THAT(decided.forget, IsEmpty());
+    claim(i == 0 ? kDb : kLanMachine, "192.0.2.61");
+  }
+  now_ += seconds(10);
+  claim(kDb, "192.0.2.61");
+  EXPECT_THAT(after(seconds(1)).learn, SizeIs(1)) << "heard again, and silent";
+}
+
 TEST_F(LearningTest, GivenBeatsLearned) {
   learn(kWeb, "192.0.2.61");
   update({{kParent, kDb, ip("192.0.2.61")}});
