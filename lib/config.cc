@@ -30,15 +30,13 @@ std::vector<IpPrefix> Config::shim_addresses(const IfName& parent) const {
   return it == parents.end() ? std::vector<IpPrefix>{} : it->second.addresses;
 }
 
-LearnMode Config::learning(const IfName& parent) const {
+LearnMode Config::learning(const IfName& parent, const NicConfig* written, const Guest* guest) const {
+  if (guest != nullptr)
+    for (const auto& key : {guest->name, guest->uuid ? guest->uuid->str() : std::string{}})
+      if (const auto it = guests.find(key); it != guests.end() && it->second.learn) return *it->second.learn;
+  if (written != nullptr && written->learn) return *written->learn;
   const auto it = parents.find(parent);
   return it == parents.end() ? learn : it->second.learn.value_or(learn);
-}
-
-std::optional<LearnMode> Config::learning(const Guest& guest) const {
-  for (const auto& key : {guest.name, guest.uuid ? guest.uuid->str() : std::string{}})
-    if (const auto it = guests.find(key); it != guests.end() && it->second.learn) return it->second.learn;
-  return std::nullopt;
 }
 
 std::map<MacAddress, NicConfig> Config::nics() const {

@@ -49,9 +49,9 @@ struct Config {
   bool host_access_on(const IfName& parent) const;
   // The numbered shim's; empty: it borrows the host's.
   std::vector<IpPrefix> shim_addresses(const IfName& parent) const;
-  LearnMode learning(const IfName& parent) const;
-  // nullopt: its section does not say.
-  std::optional<LearnMode> learning(const Guest& guest) const;
+  // The guest's own section counts before the one that only names the NIC's MAC (`written`, out of nics()), and that
+  // before the parent's. nullptr: there is none that is known.
+  LearnMode learning(const IfName& parent, const NicConfig* written, const Guest* guest) const;
   // What the file says about each NIC that it names by its MAC, whoever's that is: the watcher may know no names.
   std::map<MacAddress, NicConfig> nics() const;
   // What the file gives a guest, by its name and by its UUID.

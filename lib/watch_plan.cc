@@ -45,24 +45,16 @@ void keep_lingering(Kernel& kernel, const Owned& owned, const Watched& watched, 
   }
 }
 
-// The guest's own section counts before the one that only has its MAC, and that before the parent's.
 GuestNic nic_of(const Child& child, const IfName& parent, const Guest* guest, const NicConfig* written,
                 const Config& config) {
-  GuestNic nic{.guest = child.name.str(), .given = {}};
-  std::optional<LearnMode> learn;
-  if (written != nullptr) {
-    nic.given = written->given;
-    learn = written->learn;
-  }
-  if (guest != nullptr) {
-    nic.guest = guest->name;
-    for (const auto& given : guest->given)
-      if (given.mac == child.mac)
-        for (const auto& address : given.addresses)
-          if (!contains(nic.given, address)) nic.given.push_back(address);
-    if (const auto own = config.learning(*guest)) learn = own;
-  }
-  nic.learn = learn.value_or(config.learning(parent));
+  GuestNic nic{.guest = guest == nullptr ? child.name.str() : guest->name,
+               .given = written == nullptr ? std::vector<IpAddress>{} : written->given,
+               .learn = config.learning(parent, written, guest)};
+  if (guest == nullptr) return nic;
+  for (const auto& given : guest->given)
+    if (given.mac == child.mac)
+      for (const auto& address : given.addresses)
+        if (!contains(nic.given, address)) nic.given.push_back(address);
   return nic;
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <chrono>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -62,6 +63,7 @@ struct Question {
   std::optional<IfName> parent;  // nullopt: all
   std::vector<Guest> guests;     // that libvirt runs
   Config config;
+  std::map<MacAddress, NicConfig> nics = {};  // the configuration's; gather() fills it in
 };
 
 // Adds what the kernel knows to what others have said.

@@ -29,14 +29,17 @@ const Guest* libvirts_guest(const Child& link, const Question& question) {
 GuestStatus describe_guest(const Child& link, const IfName& parent, const Question& question) {
   GuestStatus status{.link = link, .identity = {}, .given = {}, .addresses = {}};
   status.wants_access = question.config.host_access_on(parent);
-  status.may_learn = question.config.learning(parent, link.mac) != LearnMode::kNo;
-  if (const Guest* guest = libvirts_guest(link, question)) {
+  const auto it = question.nics.find(link.mac);
+  const NicConfig* written = it == question.nics.end() ? nullptr : &it->second;
+  const Guest* guest = libvirts_guest(link, question);
+  status.may_learn = question.config.learning(parent, written, guest) != LearnMode::kNo;
+  if (guest != nullptr) {
     status.identity = GuestIdentity{.name = guest->name, .uuid = guest->uuid};
     status.wants_access = status.wants_access && guest->host_access;
     for (const auto& nic : attachments_of(*guest, question.config).nics)
       if (nic.mac == link.mac && nic.parent == parent) status.given = nic.addresses;
   } else if (link.macvtap && link.mode == MacvlanMode::kBridge && status.wants_access) {
-    status.given = question.config.given_to(link.mac);
+    if (written != nullptr) status.given = written->given;
   }
   return status;
 }
@@ -154,6 +157,7 @@ Status examine_premade(Kernel& kernel, std::vector<Guest>& guests, std::vector<s
 
 Status gather(RtnlKernel& kernel, Question question, HostStatus& host) {
   if (auto status = examine_premade(kernel, question.guests, host.health); !status) return status;
+  question.nics = question.config.nics();
   const auto links = all_links(kernel);
   if (!links) return fail(links.error());
   host.complete = links->complete;

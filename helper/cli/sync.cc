@@ -102,9 +102,11 @@ Status check_nobody_started(Kernel& kernel, const Input& input, const Planned& s
   if (!owned) return fail(owned.error());
   const auto children = kernel.children();
   if (!children) return fail(children.error());
+  const auto nics = input.config.nics();
   for (const auto& child : *children) {
     // The watcher pins what it learns, and what the configuration gives, for guests that libvirt does not know, too.
-    const auto configured = input.config.given_to(child.mac);
+    const auto written = nics.find(child.mac);
+    const auto configured = written == nics.end() ? std::vector<IpAddress>{} : written->second.given;
     const bool pinned = std::ranges::any_of(owned->neighbours, [&](const GuestNeighbour& n) {
       return n.mac == child.mac && n.origin == Origin::kGiven && !contains(configured, n.guest);
     });

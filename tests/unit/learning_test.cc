@@ -44,10 +44,11 @@ class LearningTest : public testing::Test {
     const auto written = config_.nics();
     for (const auto& guest : guests) {
       const auto nic = written.find(guest);
-      const auto own = nic == written.end() ? std::nullopt : nic->second.learn;
       ground.guests.emplace(
-          guest,
-          GuestNic{.guest = "macvtap0", .given = {}, .learn = own.value_or(config_.learning(*IfName::parse(name)))});
+          guest, GuestNic{.guest = "macvtap0",
+                          .given = {},
+                          .learn = config_.learning(*IfName::parse(name), nic == written.end() ? nullptr : &nic->second,
+                                                    nullptr)});
     }
     return ground;
   }

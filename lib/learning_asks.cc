@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Learning, its other half: asking guests, and what time brings.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "lib/learning.h"
+
+namespace vmt {
+namespace {
+
+using std::chrono::milliseconds;
+
+// When a DHCP client is asked whether it has its address yet: servers answer in milliseconds, or check the address
+// first for a second or three.
+constexpr std::array kLeaseAsks = {milliseconds(20),  milliseconds(80),   milliseconds(200),  milliseconds(300),
+                                   milliseconds(600), milliseconds(1000), milliseconds(2000), milliseconds(4000)};
+constexpr milliseconds kLookPeriod{1000};     // between two looks for silent addresses
+constexpr int kChecksPerLook = 16;            //
+constexpr milliseconds kSearchPeriod{200};    // between two searches among all guests
+constexpr std::size_t kGuestsPerSearch = 64;  //
+
+}  // namespace
+
+void Learning::expect_lease(const GuestKey& guest, const IpAddress& address, Time now) {
+  const auto known = known_.find(address);
+  const bool has_it = known != known_.end() && known->second.mac == guest.mac && known->second.parent == guest.parent;
+  if (has_it || !may_learn(guest) || !why_never(guest, address).empty()) return;
+  auto& lease = state(guest)->lease;
+  // Repeated requests must not put off the questions.
+  if (lease && lease->address == address) return;
+  lease = Lease{.address = address, .due = now + kLeaseAsks[0]};
+}
+
+void Learning::missed(unsigned parent, const IpAddress& address, Time now) {
+  if (known_.contains(address) || now < next_search_ || !source_of(parent, address, true)) return;
+  next_search_ = now + kSearchPeriod;
+  std::vector<MacAddress> candidates;
+  for (const auto& [guest, state] : guests_)
+    if (guest.parent == parent && may_learn(guest)) candidates.push_back(guest.mac);
+  // Of many, others each time.
+  const std::size_t first = candidates.size() > kGuestsPerSearch ? asked_so_far_ % candidates.size() : 0;
+  for (std::size_t i = 0; i < std::min(candidates.size(), kGuestsPerSearch); ++i, ++asked_so_far_)
+    ask(parent, address, candidates[(first + i) % candidates.size()]);
+}
+
+void Learning::check(const IpAddress& address, const Known& known, std::optional<MacAddress> rival, Time now) {
+  const auto present = cases_.find(address);
+  const bool in_a_hurry = rival && present != cases_.end() && !present->second.claimant && !present->second.rival;
+  if ((present != cases_.end() && !in_a_hurry) || now < known.settled_until || is_unheard(known, now)) return;
+  Case& open = cases_[address];
+  open = Case{.parent = known.parent,
+              .claimant = {},
+              .holder = known.mac,
+              .rival = std::move(rival),
+              .asks_left = kAsks - 1,
+              .due = now};
+  open.due += patience(open);
+  ask(known.parent, address, known.mac);
+}
+
+void Learning::check_the_silent(Time now) {
+  if (now < next_look_) return;
+  next_look_ = now + kLookPeriod;
+  int checks = 0;
+  for (const auto& [address, known] : known_) {
+    if (known.origin == Origin::kGiven || now - known.confirmed < kConfirmation) continue;
+    check(address, known, std::nullopt, now);
+    if (++checks == kChecksPerLook) return;
+  }
+}
+
+// The holder has answered.
+void Learning::settle(const IpAddress& address, Known& known, Time now) {
+  const Case open = cases_.at(address);
+  cases_.erase(address);
+  const GuestKey holder{known.parent, known.mac};
+  const auto rival = open.claimant ? open.claimant : open.rival;
+  if (!rival) return;
+  known.settled_until = now + kRefusal;
+  note(holder, fmt::format("{} claims {}, which {} has: refused", rival->str(), address.str(), known.mac.str()));
+  if (open.claimant) refuse(GuestKey{open.parent, *open.claimant}, address, now);
+}
+
+std::optional<Learning::Time> Learning::due() const {
+  std::optional<Time> first;
+  const auto consider = [&](Time time) {
+    if (!first || time < *first) first = time;
+  };
+  for (const auto& [address, open] : cases_) consider(open.due);
+  for (const auto& [guest, state] : guests_)
+    if (state.lease) consider(state.lease->due);
+  return first;
+}
+
+void Learning::tick(Time now) {
+  std::vector<IpAddress> late;
+  for (const auto& [address, open] : cases_)
+    if (open.due <= now) late.push_back(address);
+  for (const auto& address : late) proceed(address, now);
+  ask_lessees(now);
+}
+
+void Learning::proceed(const IpAddress& address, Time now) {
+  Case& open = cases_.at(address);
+  if (open.holder && open.asks_left > 0) {
+    --open.asks_left;
+    open.due = now + patience(open);
+    return ask(known_.contains(address) ? known_.at(address).parent : open.parent, address, open.holder);
+  }
+  const Case decided = open;
+  cases_.erase(address);
+  if (decided.holder && known_.erase(address) > 0) {
+    decisions_.forget.push_back(address);
+    set_free({address});
+  }
+  if (decided.claimant) learn({decided.parent, *decided.claimant}, address, now);
+}
+
+void Learning::check_other_addresses(const GuestKey& guest, const IpAddress& address, Time now) {
+  for (const auto& [other, known] : known_)
+    if (known.origin == Origin::kLearned && known.parent == guest.parent && known.mac == guest.mac &&
+        other != address && other.family() == address.family() && now - known.confirmed > kPatientAnswer)
+      check(other, known, std::nullopt, now);
+}
+
+Learning::Milliseconds Learning::patience(const Case& open) {
+  return open.claimant || open.rival ? kAnswer : kPatientAnswer;
+}
+
+void Learning::ask_lessees(Time now) {
+  for (auto& [guest, state] : guests_) {
+    if (!state.lease || state.lease->due > now) continue;
+    ask(guest.parent, state.lease->address, guest.mac);
+    if (++state.lease->asked == kLeaseAsks.size())
+      state.lease.reset();
+    else
+      state.lease->due = now + kLeaseAsks[state.lease->asked];
+  }
+}
+
+}  // namespace vmt
