@@ -133,7 +133,11 @@ void Ears::open(const Place& place) {
   post = std::make_unique<Post>(io_, place);
   post->gate.set_guests(place.guests);
   auto socket = FrameSocket::open(place.shim, post->gate.rules());
-  if (!socket) return log_(socket.error().message);
+  if (!socket) {
+    // Whoever could not make the shim has said why.
+    if (socket.error().kind != ErrorKind::kNotFound) log_(socket.error().message);
+    return;
+  }
   post->shim.emplace(io_, std::move(*socket), batch_,
                      [this, at = post.get()](auto frames) { hear(*at, frames, true); });
 }

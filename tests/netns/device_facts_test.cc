@@ -91,7 +91,8 @@ TEST_F(DeviceFactsTest, ADeviceOfOursHasAnIfindexThatNoNamespaceCountsUpTo) {
 TEST_F(DeviceFactsTest, AGroupThatNobodyHereJoinedNeedsAllmulticast) {
   sh("ip link add link eth0 name plain type macvtap mode bridge && echo 1 >/proc/sys/net/ipv6/conf/plain/disable_ipv6 "
      "&& ip link set plain up");
-  EXPECT_EQ(frames_got_by("plain"), 0);
+  // The peer may say something more by itself, but not each time.
+  EXPECT_EQ(std::min({frames_got_by("plain"), frames_got_by("plain"), frames_got_by("plain")}), 0);
   sh("ip link set plain allmulticast on");
   EXPECT_GE(frames_got_by("plain"), 1);  // the peer may say more by itself
   sh(kCli + "create tap-web --parent eth0 >/dev/null");

@@ -251,8 +251,13 @@ TEST_F(WatchTroubleTest, FiveHundredGuestsAtOnce) {
   add_many(500, [](unsigned) { return "eth0"; });
   ASSERT_TRUE(eventually([] { return !shims().empty(); }));
   const auto begin = Clock::now();
-  announce_all(500, [](unsigned i) { return fmt::format("10.1.{}.{}", 1 + i / 250, 1 + i % 250); });
-  EXPECT_TRUE(eventually([] { return routes() == 500; })) << routes();
+  // Each broadcast goes to all 500, which is more at a time than the kernel's backlog takes; guests repeat what they
+  // say.
+  const auto all_learned = [&] {
+    announce_all(500, [](unsigned i) { return fmt::format("10.1.{}.{}", 1 + i / 250, 1 + i % 250); });
+    return !never([] { return routes() == 500; });
+  };
+  EXPECT_TRUE(eventually(all_learned)) << routes();
   print(fmt::format("500 guests: announced and learned in {} ms, {:.2f} s CPU, {:.1f} MiB",
                     std::chrono::duration_cast<milliseconds>(Clock::now() - begin).count(), used(), resident_mib()));
   EXPECT_LT(resident_mib(), 12);
