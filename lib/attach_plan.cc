@@ -130,6 +130,7 @@ PlanResult plan_attachments(Kernel& kernel, Attachments wanted, const Config& co
     if (auto status = read_contenders(kernel, wanted.nics, facts); !status) return fail(status.error());
   Wish wish = desire(wanted.nics, facts, config);
   result.notes.insert(result.notes.end(), wish.notes.begin(), wish.notes.end());
+  result.refused = std::move(wish.refused);
   if (whole == nullptr) {
     keep_what_others_use(*owned, wish.desired);
     result.changes = plan(wish.desired, without_others(*owned, facts, wish.desired, wanted.nics, result.notes));

@@ -83,6 +83,7 @@ void desire_addresses(const Attachment& nic, Origin origin, const Parent& parent
     const auto note = [&](std::string_view why) {
       wish.notes.push_back(fmt::format("guest {} ({} on {}): address {} {}; left out", quoted(nic.guest), nic.mac.str(),
                                        parent.name.str(), address.str(), why));
+      wish.refused.emplace(address, wish.notes.back());
     };
     // Somebody has written down what the guest had said itself.
     const bool known = std::ranges::any_of(

@@ -45,6 +45,7 @@ struct Facts {
 struct Wish {
   Desired desired;
   std::vector<std::string> notes;
+  std::map<IpAddress, std::string> refused;  // and why: these stand in the notes, too
 };
 
 // Refuses, with a note each: an address that is the host's own, a gateway's, off-link, reserved or no unicast address,

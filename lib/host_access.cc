@@ -136,7 +136,9 @@ PlanResult plan_sync(Kernel& kernel, std::span<const Guest> guests, const Config
     const auto it = std::ranges::find_if(guests, [&](const Guest& g) { return contains(g.nics, mac, &Nic::mac); });
     return it == guests.end() ? nullptr : &*it;
   };
-  attach_seen(grounds_of(kernel, wanted_children(children, guests), config, find_guest), *owned, all);
+  const auto grounds = grounds_of(kernel, wanted_children(children, guests), config, find_guest);
+  if (!grounds) return fail(grounds.error());
+  attach_seen(*grounds, *owned, all);
   const Whole whole{.owned = std::move(*owned), .kept = std::move(*kept)};
   return plan_attachments(kernel, std::move(all), config, &whole);
 }

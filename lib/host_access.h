@@ -4,6 +4,7 @@
 #pragma once
 
 #include <expected>
+#include <map>
 #include <span>
 #include <string>
 #include <vector>
@@ -16,7 +17,8 @@ namespace vmt {
 
 struct Planned {
   std::vector<Change> changes;
-  std::vector<std::string> notes;  // sentences for the log: what will not work, and why
+  std::vector<std::string> notes;                 // sentences for the log: what will not work, and why
+  std::map<IpAddress, std::string> refused = {};  // addresses that no guest gets, with the notes that say why
 };
 
 using PlanResult = std::expected<Planned, Error>;

@@ -125,12 +125,21 @@ void Learning::cannot_hear(unsigned parent, const MacAddress& mac, Time until, T
 
 bool Learning::is_unheard(const Known& known, Time now) {
   const auto* guest = state({known.parent, known.mac});
-  return guest != nullptr && now < guest->unheard_until;
+  return guest != nullptr && (now < guest->unheard_until || is_down({known.parent, known.mac}));
+}
+
+bool Learning::is_down(const GuestKey& guest) const {
+  const Ground* where = ground(guest.parent);
+  if (where == nullptr) return false;
+  const auto nic = where->guests.find(guest.mac);
+  return nic != where->guests.end() && !nic->second.up;
 }
 
 void Learning::hear(unsigned parent, const Heard& heard, Time now) {
   check_the_silent(now);
   const GuestKey guest{parent, heard.mac};
+  // The same guest on the host that it is about to leave.
+  if (is_down(guest)) return;
   const bool is_guest = state(guest) != nullptr;
   if (!is_guest) {
     if (overheard_.size() == kMaxOverheard) overheard_.pop_front();

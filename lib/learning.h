@@ -36,6 +36,8 @@ struct GuestNic {
   std::string guest;  // for notes: the domain's name, else the macvtap's
   std::vector<IpAddress> given;
   LearnMode learn = LearnMode::kYes;
+  // Down while the guest is paused, or has not come over from another host yet: no word of it comes this way then.
+  bool up = true;
 };
 
 // A parent as the last look at the kernel saw it.
@@ -155,6 +157,8 @@ class Learning {
 
   const Ground* ground(unsigned parent) const;
   GuestState* state(const GuestKey& guest);
+  bool is_down(const GuestKey& guest) const;
+  // Muted, or down: its silence says nothing.
   bool is_unheard(const Known& known, Time now);
   void drop_what_no_longer_holds();
   void recall(const std::set<GuestKey>& newcomers, Time now);

@@ -16,10 +16,10 @@ using std::chrono::milliseconds;
 // first for a second or three.
 constexpr std::array kLeaseAsks = {milliseconds(20),  milliseconds(80),   milliseconds(200),  milliseconds(300),
                                    milliseconds(600), milliseconds(1000), milliseconds(2000), milliseconds(4000)};
-constexpr milliseconds kLookPeriod{1000};     // between two looks for silent addresses
-constexpr int kChecksPerLook = 16;            //
-constexpr milliseconds kSearchPeriod{200};    // between two searches among all guests
-constexpr std::size_t kGuestsPerSearch = 64;  //
+constexpr milliseconds kLookPeriod{1000};  // between two looks for silent addresses
+constexpr int kChecksPerLook = 16;
+constexpr milliseconds kSearchPeriod{200};  // between two searches among all guests
+constexpr std::size_t kGuestsPerSearch = 64;
 
 }  // namespace
 
@@ -48,7 +48,9 @@ void Learning::missed(unsigned parent, const IpAddress& address, Time now) {
 void Learning::check(const IpAddress& address, const Known& known, std::optional<MacAddress> rival, Time now) {
   const auto present = cases_.find(address);
   const bool in_a_hurry = rival && present != cases_.end() && !present->second.claimant && !present->second.rival;
-  if ((present != cases_.end() && !in_a_hurry) || now < known.settled_until || is_unheard(known, now)) return;
+  if ((present != cases_.end() && !in_a_hurry) || now < known.settled_until || is_unheard(known, now) ||
+      !source_of(known.parent, address, true))
+    return;
   Case& open = cases_[address];
   open = Case{.parent = known.parent,
               .claimant = {},
@@ -105,7 +107,8 @@ void Learning::tick(Time now) {
 void Learning::proceed(const IpAddress& address, Time now) {
   Case& open = cases_.at(address);
   if (open.holder && open.asks_left > 0) {
-    --open.asks_left;
+    // Without an address of its own the host cannot ask, and nobody is silent for that.
+    if (source_of(open.parent, address, true)) --open.asks_left;
     open.due = now + patience(open);
     return ask(known_.contains(address) ? known_.at(address).parent : open.parent, address, open.holder);
   }

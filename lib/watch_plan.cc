@@ -49,7 +49,8 @@ GuestNic nic_of(const Child& child, const IfName& parent, const Guest* guest, co
                 const Config& config) {
   GuestNic nic{.guest = guest == nullptr ? child.name.str() : guest->name,
                .given = written == nullptr ? std::vector<IpAddress>{} : written->given,
-               .learn = config.learning(parent, written, guest)};
+               .learn = config.learning(parent, written, guest),
+               .up = child.up};
   if (guest == nullptr) return nic;
   for (const auto& given : guest->given)
     if (given.mac == child.mac)
@@ -68,8 +69,8 @@ std::map<Key, std::vector<IpAddress>> by_guest(std::span<const LearnedAddress> a
 
 }  // namespace
 
-std::vector<Ground> grounds_of(Kernel& kernel, std::span<const Child> children, const Config& config,
-                               const FindGuest& find_guest) {
+std::expected<std::vector<Ground>, Error> grounds_of(Kernel& kernel, std::span<const Child> children,
+                                                     const Config& config, const FindGuest& find_guest) {
   std::map<unsigned, Ground> grounds;
   const auto written = config.nics();
   for (const auto& child : children) {
@@ -79,6 +80,8 @@ std::vector<Ground> grounds_of(Kernel& kernel, std::span<const Child> children, 
     auto it = grounds.find(child.parent);
     if (it == grounds.end()) {
       auto parent = kernel.parent(child.parent);
+      if (!parent && parent.error().kind != ErrorKind::kNotFound && parent.error().kind != ErrorKind::kInvalid)
+        return fail(parent.error());
       if (!parent || !config.host_access_on(parent->name)) continue;
       it = grounds.emplace(child.parent, Ground{.parent = std::move(*parent), .guests = {}}).first;
     }

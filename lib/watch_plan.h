@@ -22,10 +22,10 @@ struct Watched {
 // Who a NIC belongs to; nullptr: nobody knows.
 using FindGuest = std::function<const Guest*(const MacAddress&)>;
 
-// The grounds out of all macvtaps. Left out: parents that are gone, or are no parents for a shim; parents and guests
-// that are switched off.
-std::vector<Ground> grounds_of(Kernel& kernel, std::span<const Child> children, const Config& config,
-                               const FindGuest& find_guest);
+// The grounds out of all macvtaps. An error when the kernel could not be asked. Left out: parents that are gone, or are
+// no parents for a shim; parents and guests that are switched off.
+std::expected<std::vector<Ground>, Error> grounds_of(Kernel& kernel, std::span<const Child> children,
+                                                     const Config& config, const FindGuest& find_guest);
 
 // What is written down for the guests that are there, and what the hook has pinned for them.
 std::vector<LearnedAddress> given_on(std::span<const Ground> grounds, const Owned& owned);
@@ -40,8 +40,7 @@ void attach_seen(std::span<const Ground> grounds, const Owned& owned, Attachment
 // Everything: as plan_sync(), but for the guests that the kernel shows. `owned` is all that we own.
 PlanResult plan_watch(Kernel& kernel, Owned owned, const Watched& watched, const Config& config);
 
-// One address that was learned: asks for points only, so that it costs the same among thousands. A note says why the
-// guest cannot have it; there are no changes then.
+// One address that was learned: asks for points only, so that it costs the same among thousands.
 PlanResult plan_learned(Kernel& kernel, const LearnedAddress& learned, const Ground& ground, const Config& config);
 
 }  // namespace vmt

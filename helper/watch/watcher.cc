@@ -19,7 +19,8 @@ constexpr milliseconds kBurst{2};
 constexpr milliseconds kLockPatience{2000};
 constexpr int kSilentFailures = 3;
 constexpr milliseconds kRetry{1000};  // after a look that failed
-constexpr int kTolerated = 5;         // times that somebody may undo the same changes before we take our time
+constexpr std::chrono::seconds kAtOnce{3};
+constexpr int kTolerated = 5;  // times that somebody may undo the same changes before we take our time
 
 }  // namespace
 
@@ -101,10 +102,10 @@ bool Watcher::matters(const Event& event) {
       return true;
     case Event::Kind::kLink:
       if (event.nsid) elsewhere_changed_ = true;
-      return event.child || contains(heard_of_, event.link);
+      return event.child || hears_of(event.link);
     case Event::Kind::kAddress:
     case Event::Kind::kRoute:
-      return contains(heard_of_, event.link);
+      return hears_of(event.link);
     case Event::Kind::kNeighbour:
       if (!event.address) return false;
       if (ground(event.link) != nullptr) {
@@ -120,6 +121,10 @@ bool Watcher::matters(const Event& event) {
 }
 
 // ---- looking ----
+
+bool Watcher::hears_of(unsigned link) const {
+  return heard_of_ && contains(*heard_of_, link);
+}
 
 void Watcher::look_soon() {
   if (look_is_due_) return;
@@ -179,7 +184,10 @@ Status Watcher::read_guests() {
     }
     std::ranges::copy(elsewhere_, std::back_inserter(*children));
     domains_.refresh();
-    grounds_ = grounds_of(kernel_, *children, config_, [&](const MacAddress& mac) { return domains_.guest_with(mac); });
+    auto grounds =
+        grounds_of(kernel_, *children, config_, [&](const MacAddress& mac) { return domains_.guest_with(mac); });
+    if (!grounds) return fail(grounds.error());
+    grounds_ = std::move(*grounds);
     std::vector<unsigned> links;
     for (const auto& ground : grounds_) {
       links.push_back(ground.parent.index);
@@ -187,20 +195,26 @@ Status Watcher::read_guests() {
     }
     if (links == heard_of_) return {};
     heard_of_ = std::move(links);
-    if (auto status = events_.only(heard_of_); !status) return status;
+    if (auto status = events_.only(*heard_of_); !status) return status;
   }
 }
 
 Status Watcher::converge(Owned owned) {
   const Watched watched{.grounds = grounds_, .learned = learning_.learned(), .lingering = lingering(owned)};
+  const auto owned_shims = owned.shims;
   auto planned = plan_watch(kernel_, std::move(owned), watched, config_);
   if (!planned) return fail(planned.error());
-  for (const auto& error : apply_all(kernel_, planned->changes)) planned->notes.push_back(error.message);
+  shim_macs_.clear();
+  for (const auto& shim : owned_shims) shim_macs_.emplace(shim.parent, shim.mac);
+  for (const auto& change : planned->changes)
+    if (const auto* made = std::get_if<CreateShim>(&change)) shim_macs_.insert_or_assign(made->parent, made->mac);
+  const auto errors = apply_all(kernel_, planned->changes);
+  for (const auto& error : errors) planned->notes.push_back(error.message);
   if (undone_ > kTolerated)
     planned->notes.push_back(
         fmt::format("somebody keeps undoing this: {}; it is done again once a second", last_changes_.front()));
   say(planned->notes);
-  slow_down_when_somebody_undoes(planned->changes);
+  slow_down_when_somebody_undoes(errors.empty() ? planned->changes : std::vector<Change>{});
   listen();
   carry_out_decisions();
   return {};
@@ -238,7 +252,8 @@ void Watcher::listen() {
     Place place{.parent = ground.parent.index,
                 .parent_mac = ground.parent.mac,
                 .shim = shim_index(ground.parent.index),
-                .shim_mac = shim_mac(ground.parent.mac),
+                .shim_mac = shim_macs_.contains(ground.parent.index) ? shim_macs_.at(ground.parent.index)
+                                                                     : shim_mac(ground.parent.mac),
                 .guests = {}};
     for (const auto& [mac, nic] : ground.guests) place.guests.push_back(mac);
     places.push_back(std::move(place));
@@ -248,11 +263,17 @@ void Watcher::listen() {
 
 // Another program that deletes what we make would keep both of us busy.
 void Watcher::slow_down_when_somebody_undoes(const std::vector<Change>& changes) {
-  if (changes.empty()) return;
-  std::vector<std::string> now;
-  for (const auto& change : changes) now.push_back(describe(change));
-  undone_ = now == last_changes_ ? undone_ + 1 : 0;
-  last_changes_ = std::move(now);
+  const auto now = Clock::now();
+  const bool at_once = now - last_changed_ < kAtOnce;
+  if (changes.empty()) {
+    if (!at_once) undone_ = 0;
+    return;
+  }
+  std::vector<std::string> lines;
+  for (const auto& change : changes) lines.push_back(describe(change));
+  undone_ = at_once && lines == last_changes_ ? undone_ + 1 : 0;
+  last_changes_ = std::move(lines);
+  last_changed_ = now;
   if (undone_ > kTolerated) pause_ = kRetry;
 }
 
@@ -273,8 +294,11 @@ void Watcher::carry_out_decisions() {
   const auto decisions = learning_.take();
   for (const auto& note : decisions.notes) log_(note);
   for (const auto& question : decisions.questions) ears_.ask(question);
-  set_up(decisions.learn);
-  if (!decisions.forget.empty()) look_soon();
+  // An address may move from one parent's shim to another's: a look does both in the right order.
+  if (decisions.forget.empty())
+    set_up(decisions.learn);
+  else
+    look_soon();
   learning_timer_.cancel();
   const auto due = learning_.due();
   if (!due) return;
@@ -295,19 +319,19 @@ void Watcher::set_up(const std::vector<LearnedAddress>& learned) {
     const Ground* where = ground(one.parent);
     if (where == nullptr) continue;
     auto planned = plan_learned(kernel_, one, *where, config_);
-    std::vector<std::string> trouble;
-    if (planned) trouble = std::move(planned->notes);
-    if (!planned) trouble.push_back(planned.error().message);
-    if (trouble.empty())
-      for (const auto& error : apply_all(kernel_, planned->changes)) trouble.push_back(error.message);
-    if (trouble.empty()) {
-      // The guest may be waiting for an answer to its question for the host, and would ask again in a second only: a
-      // question by the host tells it all it wants to know.
-      if (const auto source = learning_.source_of(one.parent, one.address, true))
-        ears_.ask({.parent = one.parent, .source = *source, .address = one.address, .guest = one.mac});
-    } else {
-      learning_.refuse(one, trouble.front(), Clock::now());
+    if (planned && planned->refused.contains(one.address)) {
+      learning_.refuse(one, planned->refused.at(one.address), Clock::now());
+      continue;
     }
+    // The host may not be ready yet: its own address is new and tentative, say. A look tries again, and says why not.
+    if (!planned || !apply_all(kernel_, planned->changes).empty()) {
+      look_soon();
+      continue;
+    }
+    // The guest may be waiting for an answer to its question for the host, and would ask again in a second only: a
+    // question by the host tells it all it wants to know.
+    if (const auto source = learning_.source_of(one.parent, one.address, true))
+      ears_.ask({.parent = one.parent, .source = *source, .address = one.address, .guest = one.mac});
   }
 }
 

@@ -54,6 +54,7 @@ class Watcher {
   void take_events();
   // Whether it calls for a look.
   bool matters(const Event& event);
+  bool hears_of(unsigned link) const;
 
   void look_soon();
   void look();
@@ -95,10 +96,13 @@ class Watcher {
   std::vector<Ground> grounds_;
   std::vector<Child> elsewhere_;  // in other namespaces
   bool elsewhere_changed_ = true;
-  std::vector<unsigned> heard_of_;                    // links of which events are told
+  std::optional<std::vector<unsigned>> heard_of_;  // links of which events are told; nullopt: all
+  // Of the shims that there are, by parent: a shim keeps its MAC when its parent gets another one.
+  std::map<unsigned, MacAddress> shim_macs_;
   std::map<unsigned, Clock::time_point> idle_until_;  // shims without guests, by parent
   std::set<std::string> said_;
   std::vector<std::string> last_changes_;
+  Clock::time_point last_changed_{};
   int failures_ = 0;  // looks in a row
   int undone_ = 0;    // how many times in a row the same changes were necessary
   bool first_ = true;

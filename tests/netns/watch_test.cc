@@ -143,6 +143,21 @@ TEST_F(WatchTest, AParentMayBeRenamedAndMayGoAndComeBack) {
   EXPECT_TRUE(eventually([] { return reaches("db", "192.0.2.10"); }));
 }
 
+TEST_F(WatchTest, AParentMayGetAnotherMac) {
+  add_tap_guest("web", kWeb);
+  start();
+  sh("ip -n web addr add 192.0.2.61/24 dev g0");
+  ASSERT_TRUE(reaches("web", "192.0.2.10"));
+  sh("ip link set eth0 address 52:54:00:ee:00:99");
+  sh("ip -n web addr add 192.0.2.71/24 dev g0");
+  announce("web", kWeb, "192.0.2.71");
+  ASSERT_TRUE(eventually([] { return has_route("192.0.2.71"); }));
+  // What the host has asked the guest since then came from the shim that is there.
+  EXPECT_EQ(output_of("ip -n web -o neigh show to 192.0.2.10 dev g0 | grep -o 'lladdr [^ ]*'"),
+            output_of("ip -o link show group 1986884609 | sed 's,.*link/ether \\([^ ]*\\).*,lladdr \\1,'"));
+  EXPECT_TRUE(reaches("web", "192.0.2.10"));
+}
+
 TEST_F(WatchTest, AParentWithoutAnAddressIsNamedAndServedWhenItGetsOne) {
   sh("ip addr flush dev eth0");
   add_tap_guest("web", kWeb);

@@ -277,6 +277,32 @@ TEST_F(LearningTest, WhatAStrangerSaidLongAgoDoesNotCount) {
   EXPECT_THAT(after(seconds(1)).learn, IsEmpty());
 }
 
+// A paused guest, or one that has not come over from another host yet.
+TEST_F(LearningTest, AGuestWhoseMacvtapIsDownKeepsItsAddressAndClaimsNone) {
+  learn(kWeb, "192.0.2.61");
+  auto down = ground(kParent, "eth0", "192.0.2.10/24", {kWeb, kDb});
+  down.guests.at(kWeb).up = false;
+  learning_.update({down}, {}, now_);
+  now_ += Learning::kConfirmation + seconds(1);
+  claim(kDb, "192.0.2.61");
+  claim(kLanMachine, "192.0.2.61");
+  claim(kWeb, "192.0.2.63");
+  const auto decided = after(seconds(10));
+  EXPECT_THAT(decided.learn, IsEmpty());
+  EXPECT_THAT(decided.forget, IsEmpty());
+  EXPECT_THAT(learning_.learned(), ElementsAre(LearnedAddress{kParent, kWeb, ip("192.0.2.61")}));
+}
+
+TEST_F(LearningTest, NobodyIsSilentWhileTheHostHasNoAddressToAskFrom) {
+  learn(kWeb, "192.0.2.61");
+  auto bare = ground(kParent, "eth0", "192.0.2.10/24", {kWeb, kDb});
+  bare.parent.addresses.clear();
+  learning_.update({bare}, {}, now_);
+  now_ += Learning::kConfirmation + seconds(1);
+  claim(kDb, "192.0.2.77");
+  EXPECT_THAT(after(std::chrono::minutes(5)).forget, IsEmpty());
+}
+
 TEST_F(LearningTest, AClaimIsDroppedWhenItsGuestLeavesMeanwhile) {
   claim(kWeb, "192.0.2.61");
   update({}, {kDb});
