@@ -38,8 +38,9 @@ Guest without_the_unneeded(Guest guest) {
 
 }  // namespace
 
-void StatusFiles::refresh() {
+bool StatusFiles::refresh() {
   std::map<std::string, Entry> now;
+  bool changed = false;
   const std::unique_ptr<DIR, CloseDir> dir(opendir(directory_.c_str()));
   while (const dirent* entry = dir ? readdir(dir.get()) : nullptr) {
     const std::string name = entry->d_name;
@@ -56,11 +57,15 @@ void StatusFiles::refresh() {
     if (!text) continue;
     if (auto domain = parse_domain(std::move(*text)))
       now.insert_or_assign(name, Entry{stamp, without_the_unneeded(std::move(domain->guest))});
+    changed = true;
   }
+  // Those that are left were not found again.
+  changed = changed || !entries_.empty();
   entries_ = std::move(now);
   by_mac_.clear();
   for (const auto& [name, entry] : entries_)
     for (const auto& nic : entry.guest.nics) by_mac_.emplace(nic.mac, &entry.guest);
+  return changed;
 }
 
 const Guest* StatusFiles::guest_with(const MacAddress& mac) const {

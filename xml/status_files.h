@@ -23,8 +23,8 @@ class StatusFiles {
  public:
   explicit StatusFiles(std::string directory = kStatusDirectory) : directory_(std::move(directory)) {}
 
-  // Reads what is new or has changed, and forgets what is gone. Costs a stat a guest.
-  void refresh();
+  // Reads what is new or has changed, and forgets what is gone. Costs a stat a guest. False: all is as it was.
+  bool refresh();
   // Valid until the next refresh(); nullptr: no guest in the files has such a NIC.
   const Guest* guest_with(const MacAddress& mac) const;
 

@@ -37,7 +37,8 @@ With --wait it returns as soon as there is an address in state "ok", of DOMAIN i
   virt-macvtap addresses web --wait 60 --json | jq -r '[.[] | select(.state == "ok")][0].address'
 
 States: ok; down (the macvtap or its parent); no carrier (of the parent); not set up, needs sync, no route, no source,
-old source (`virt-macvtap sync` mends these); gone (no macvtap has the MAC any more).
+old source (`virt-macvtap sync` mends these); gone (no macvtap has the MAC any more);
+unknown (an ordinary user may not see the device).
 Exit status: 1 when libvirt runs no such DOMAIN, or the SECONDS have passed.
 )";
 

@@ -15,7 +15,7 @@ namespace {
 constexpr std::string_view kAbout =
     R"(Stays, and lets the host and all its bridge-mode macvtap guests talk to each other, whoever made them: libvirt, `exec`,
 `create`, or a hot-plug that no hook hears of. It learns their addresses from what they say themselves (ARP, neighbour
-discovery), so nothing has to be configured; addresses in a domain's metadata or in the configuration come first. Usually
+discovery, DHCP), so nothing has to be configured; addresses in a domain's metadata or in the configuration come first. Usually
 `systemctl enable --now virt-macvtap-watch` starts it.
 
 It keeps no state: it may be stopped and started at any time, and guests keep what they have meanwhile. SIGHUP makes it

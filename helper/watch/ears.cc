@@ -26,6 +26,7 @@ constexpr std::chrono::milliseconds kPause{10};
 constexpr std::size_t kMany = 128;
 // What is read in one go; a flood must not keep the rest of the program from its work.
 constexpr std::size_t kMostFrames = 512;
+constexpr std::size_t kMostAnswers = FrameBatch::kFrames;  // of the LAN to the parent
 
 std::optional<MacAddress> source_of(std::span<const std::uint8_t> frame) {
   constexpr std::size_t kSource = 6;
@@ -41,8 +42,14 @@ class Ears::Ear {
  public:
   using OnFrames = std::function<void(std::span<const std::span<const std::uint8_t>>)>;
 
-  Ear(boost::asio::io_context& io, FrameSocket socket, FrameBatch& batch, OnFrames on_frames)
-      : socket_(std::move(socket)), batch_(batch), on_frames_(std::move(on_frames)), ready_(io), pause_(io) {
+  // `most`: frames read in one go. Where floods are not muted it is what bounds our work.
+  Ear(boost::asio::io_context& io, FrameSocket socket, FrameBatch& batch, std::size_t most, OnFrames on_frames)
+      : socket_(std::move(socket)),
+        batch_(batch),
+        most_(most),
+        on_frames_(std::move(on_frames)),
+        ready_(io),
+        pause_(io) {
     wait();
   }
   ~Ear() {
@@ -71,7 +78,7 @@ class Ears::Ear {
   // False: there was nothing. Else, and after an error, the next reading is in a while.
   bool read() {
     std::size_t total = 0;
-    for (std::size_t count = FrameBatch::kFrames; count == FrameBatch::kFrames && total < kMostFrames; total += count) {
+    for (std::size_t count = FrameBatch::kFrames; count == FrameBatch::kFrames && total < most_; total += count) {
       const auto frames = socket_.receive(batch_);
       if (frames && frames->empty() && total == 0) return false;
       count = frames ? frames->size() : 0;
@@ -86,6 +93,7 @@ class Ears::Ear {
 
   FrameSocket socket_;
   FrameBatch& batch_;
+  std::size_t most_;
   OnFrames on_frames_;
   boost::asio::posix::stream_descriptor ready_;
   boost::asio::steady_timer pause_;
@@ -138,7 +146,7 @@ void Ears::open(const Place& place) {
     if (socket.error().kind != ErrorKind::kNotFound) log_(socket.error().message);
     return;
   }
-  post->shim.emplace(io_, std::move(*socket), batch_,
+  post->shim.emplace(io_, std::move(*socket), batch_, kMostFrames,
                      [this, at = post.get()](auto frames) { hear(*at, frames, true); });
 }
 
@@ -185,7 +193,8 @@ void Ears::ask(const Learning::Question& question) {
     auto socket =
         FrameSocket::open_for_answers(post.place.parent, v4 ? FrameSocket::Answers::kArp : FrameSocket::Answers::kNdp);
     if (!socket) return log_(socket.error().message);
-    ear.emplace(io_, std::move(*socket), batch_, [this, &post](auto frames) { hear(post, frames, false); });
+    ear.emplace(io_, std::move(*socket), batch_, kMostAnswers,
+                [this, &post](auto frames) { hear(post, frames, false); });
   }
   const auto frame = vmt::question({post.place.parent_mac, question.source}, question.address, std::nullopt);
   [[maybe_unused]] const auto status = ear->socket().send(frame);

@@ -294,11 +294,12 @@ void Watcher::carry_out_decisions() {
   const auto decisions = learning_.take();
   for (const auto& note : decisions.notes) log_(note);
   for (const auto& question : decisions.questions) ears_.ask(question);
-  // An address may move from one parent's shim to another's: a look does both in the right order.
-  if (decisions.forget.empty())
-    set_up(decisions.learn);
-  else
+  // A look does it when an address moves, maybe from one parent's shim to another's; and when libvirt has just written
+  // down what it knows of the guest, which it does after a NIC is plugged in.
+  if (!decisions.forget.empty() || (!decisions.learn.empty() && domains_.refresh()))
     look_soon();
+  else
+    set_up(decisions.learn);
   learning_timer_.cancel();
   const auto due = learning_.due();
   if (!due) return;
