@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
@@ -164,7 +165,8 @@ void Ears::hear(Post& post, std::span<const std::span<const std::uint8_t>> frame
 void Ears::settle(Post& post) {
   const auto settled = post.gate.settle(Clock::now());
   for (const auto& mute : settled.mutes) {
-    if (mute.times == 1) log_(mute.str());
+    // Less and less often while it goes on.
+    if (std::has_single_bit(mute.times)) log_(mute.str());
     if (mute.mac) on_muted_(post.place.parent, *mute.mac, mute.length);
   }
   if (!settled.rules_changed) return;

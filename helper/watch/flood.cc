@@ -9,9 +9,9 @@
 namespace vmt {
 
 std::string FloodGate::Mute::str() const {
-  return fmt::format("frames of {} are ignored for {} s: more than {} a second",
+  return fmt::format("frames of {} are ignored for {} s: more than {} a second ({} heard so far)",
                      mac ? mac->str() : "all that are no guests", length.count(),
-                     mac ? kFramesPerSecond : kStrangersPerSecond);
+                     mac ? kFramesPerSecond : kStrangersPerSecond, frames);
 }
 
 bool FloodGate::Account::is_idle(Time now) const {

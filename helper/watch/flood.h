@@ -44,7 +44,7 @@ class FloodGate {
     unsigned times = 0;        // in a row, this one included: 1 is news
     std::uint64_t frames = 0;  // seen since it was quiet last; those that the kernel dropped nobody counts
 
-    std::string str() const;  // "frames of MAC are ignored for N s: more than R a second"
+    std::string str() const;  // "frames of MAC are ignored for N s: more than R a second (M heard so far)"
   };
   struct Settled {
     bool rules_changed = false;  // rules() may be others than at the last settle(): give them to the socket

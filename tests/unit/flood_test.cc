@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "helper/watch/flood.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -80,7 +81,10 @@ TEST_F(FloodTest, MutesAGuestThatFloodsWithinATenthOfASecond) {
   EXPECT_FALSE(rules_.only);
   EXPECT_LT(heard_, 1000U);
   ASSERT_EQ(mutes_.size(), 1U);
-  EXPECT_EQ(mutes_[0].str(), "frames of 52:54:00:00:00:01 are ignored for 1 s: more than 200 a second");
+  EXPECT_EQ(mutes_[0].str(), fmt::format("frames of 52:54:00:00:00:01 are ignored for 1 s: more than 200 a second ({} "
+                                         "heard so far)",
+                                         mutes_[0].frames));
+  EXPECT_GT(mutes_[0].frames, 200U);
   EXPECT_EQ(mutes_[0].times, 1U);
   EXPECT_EQ(mutes_[0].frames, heard_);
   EXPECT_TRUE(is_heard(kOther));
@@ -148,7 +152,8 @@ TEST_F(FloodTest, HearsOnlyGuestsWhenStrangersAreTooMany) {
   EXPECT_THAT(*rules_.only, ElementsAre(kGuest, kOther));
   EXPECT_LT(heard_, 5000U);
   ASSERT_EQ(mutes_.size(), 1U);
-  EXPECT_EQ(mutes_[0].str(), "frames of all that are no guests are ignored for 1 s: more than 2000 a second");
+  EXPECT_THAT(mutes_[0].str(),
+              testing::StartsWith("frames of all that are no guests are ignored for 1 s: more than 2000"));
   quiet(1s);
   EXPECT_FALSE(rules_.only);
 }
