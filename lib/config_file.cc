@@ -57,7 +57,7 @@ std::expected<unsigned, Error> count(std::string_view value) {
   return number;
 }
 
-// "guest web" + "52:54:..." out of Boost's "guest web.52:54:...": no key of ours has a dot, a section's name may.
+// "guest web" + "52:54:..." out of Boost's "guest web.52:54:...": no key has a dot (check_dots), a section's name may.
 struct Key {
   std::string_view section, name;
 };
@@ -74,7 +74,7 @@ class Reader {
 
   Status read(std::string_view joined, std::string_view value) {
     const auto [section, name] = split(joined);
-    if (!seen_.emplace(joined).second) return fail(invalid(fmt::format("{} is set twice", quoted(name))));
+    if (!seen_.emplace(joined).second) return twice(name);
     if (section.empty()) return read_general(name, value);
     const auto blank = section.find_first_of(" \t");
     const std::string_view kind = section.substr(0, blank);
@@ -82,7 +82,8 @@ class Reader {
         blank == std::string_view::npos ? std::string_view{} : trimmed(section.substr(blank));
     if (kind == "parent") return read_parent(subject, name, value);
     if (kind == "guest" && !subject.empty()) return read_guest(subject, name, value);
-    return fail(invalid(fmt::format("unknown section [{}]: it is [parent NAME] or [guest NAME-OR-UUID]", section)));
+    return fail(
+        invalid(fmt::format("unknown section {}: it is [parent NAME] or [guest NAME-OR-UUID]", quoted(section))));
   }
 
  private:
@@ -91,6 +92,16 @@ class Reader {
     if (!value) return fail(value.error());
     to = *value;
     return {};
+  }
+
+  // A section has several spellings: "[parent  eth0]", a UUID in upper case.
+  template <typename Value>
+  static Status set_once(std::optional<Value>& to, std::string_view name, std::expected<Value, Error> value) {
+    if (to) return twice(name);
+    return set(to, std::move(value));
+  }
+  static std::unexpected<Error> twice(std::string_view name) {
+    return fail(invalid(fmt::format("{} is set twice", quoted(name))));
   }
 
   Status read_general(std::string_view name, std::string_view value) {
@@ -104,9 +115,10 @@ class Reader {
     auto parent = IfName::parse(subject);
     if (!parent) return fail(parent.error());
     ParentConfig& entry = config_.parents[*parent];
-    if (name == "host-access") return set(entry.host_access, yes_or_no(value));
-    if (name == "learn") return set(entry.learn, learn_mode(value));
+    if (name == "host-access") return set_once(entry.host_access, name, yes_or_no(value));
+    if (name == "learn") return set_once(entry.learn, name, learn_mode(value));
     if (name != "address") return fail(invalid(fmt::format("unknown key {} for a parent", quoted(name))));
+    if (!entry.addresses.empty()) return twice(name);
     for (const auto word : words(value)) {
       auto prefix = IpPrefix::parse(word);
       if (!prefix) return fail(prefix.error());
@@ -119,7 +131,7 @@ class Reader {
   Status read_guest(std::string_view subject, std::string_view name, std::string_view value) {
     const auto uuid = Uuid::parse(subject);
     GuestConfig& entry = config_.guests[uuid ? uuid->str() : std::string(subject)];
-    if (name == "learn") return set(entry.learn, learn_mode(value));
+    if (name == "learn") return set_once(entry.learn, name, learn_mode(value));
     auto mac = MacAddress::parse(name);
     if (!mac) return fail(mac.error());
     GivenAddresses given{*mac, {}};
@@ -143,6 +155,21 @@ class Reader {
   std::set<std::string, std::less<>> seen_;
   std::set<IpAddress> given_;
 };
+
+// Boost joins section and key by a dot, so a key's own would lead into another section: "x.learn" under [parent eth0]
+// to eth0.x. A section's last dot it takes for the one that joins.
+Status check_dots(std::string_view text, std::string_view file) {
+  for (int line = 1; !text.empty(); ++line) {
+    const auto end = std::min(text.find('\n'), text.size());
+    const auto content = trimmed(text.substr(0, std::min(end, text.find('#'))));
+    text.remove_prefix(std::min(end + 1, text.size()));
+    const auto key = trimmed(content.substr(0, content.find('=')));
+    const bool is_section = content.starts_with('[') && content.ends_with(']');
+    if (is_section ? content.ends_with(".]") : key.find('.') != std::string_view::npos)
+      return fail(invalid(fmt::format("{}:{}: a dot in {}", file, line, quoted(is_section ? content : key))));
+  }
+  return {};
+}
 
 // Boost tells neither the line of an option nor that of a syntax error, so lines are counted here, by Boost's own
 // rules: '#' ends a line, blank lines and [sections] carry no option. `wanted` counts options from 0.
@@ -173,6 +200,7 @@ std::expected<Config, Error> parse_config(std::string_view text, std::string_vie
   } catch (const po::error& error) {
     return at(std::string_view::npos, "neither [SECTION] nor KEY = VALUE");
   }
+  if (auto status = check_dots(text, file); !status) return fail(status.error());
   Reader reader;
   for (std::size_t i = 0; i < parsed.options.size(); ++i) {
     const auto& option = parsed.options[i];

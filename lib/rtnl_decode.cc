@@ -147,7 +147,7 @@ std::optional<AddressAnswer> decode_address(nlmsghdr* message) {
   // IFA_LOCAL is the address itself; IFA_ADDRESS is the peer's on a point-to-point link, and the only one in IPv6.
   auto address = attributes.address(IFA_LOCAL);
   if (!address) address = attributes.address(IFA_ADDRESS);
-  if (!address) return std::nullopt;
+  if (!address || header->ifa_prefixlen > address->bits()) return std::nullopt;
   return AddressAnswer{.prefix = {*address, header->ifa_prefixlen},
                        .flags = attributes.number<std::uint32_t>(IFA_FLAGS).value_or(header->ifa_flags),
                        .scope = header->ifa_scope,
@@ -161,6 +161,7 @@ std::optional<RouteAnswer> decode_route(nlmsghdr* message) {
   const auto* header = static_cast<const rtmsg*>(nlmsg_data(message));
   auto destination = attributes.address(RTA_DST);
   if (!destination) destination = *IpAddress::parse(header->rtm_family == AF_INET ? "0.0.0.0" : "::");
+  if (header->rtm_dst_len > destination->bits()) return std::nullopt;
   RouteAnswer answer{.route = {.destination = {*destination, header->rtm_dst_len},
                                .device = attributes.u32(RTA_OIF),
                                .protocol = header->rtm_protocol,

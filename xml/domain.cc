@@ -107,7 +107,7 @@ void parse_identity(const pugi::xml_node& domain, Guest& guest, Notes& notes) {
   const std::string_view id = attribute(domain, "id");
   int number = 0;
   if (const auto [end, error] = std::from_chars(id.data(), id.data() + id.size(), number);
-      !id.empty() && error == std::errc{})
+      error == std::errc{} && end == id.data() + id.size() && number >= 0)
     guest.id = number;
 }
 

@@ -36,9 +36,9 @@ std::expected<Placeholder, Error> parse_placeholder(std::string_view text) {
         return placeholder;
       }
   return fail(
-      invalid(fmt::format("{{{}}} is no placeholder; there are {{N.fd}}, {{N.fds}}, {{N.vhostfds}}, {{N.mac}} and "
+      invalid(fmt::format("{} is no placeholder; there are {{N.fd}}, {{N.fds}}, {{N.vhostfds}}, {{N.mac}} and "
                           "{{N.ifname}} (write {{{{ for a brace)",
-                          text)));
+                          quoted(fmt::format("{{{}}}", text)))));
 }
 
 std::string value_of(Field field, const Values& values) {

@@ -287,6 +287,12 @@ TEST(DomainTest, ThereIsABoundToEverything) {
   EXPECT_THAT(parsed->notes.back(), HasSubstr("more of the kind"));
 }
 
+TEST(DomainTest, AnIdIsAWholeNumber) {
+  EXPECT_EQ(parse_domain("<domain id='7'/>")->guest.id, 7);
+  for (const char* id : {"", "-1", "7x", " 7", "99999999999"})
+    EXPECT_FALSE(parse_domain("<domain id='" + std::string(id) + "'/>")->guest.id) << id;
+}
+
 TEST(DomainTest, ABadUuidAndADuplicateMacAreNoted) {
   const auto parsed = parse_domain(
       "<domain><name>a'b\n</name><uuid>zzz</uuid><devices>"

@@ -130,6 +130,7 @@ TEST(PlaceholdersTest, AWrongOneIsAnErrorBeforeAnythingIsMade) {
     EXPECT_FALSE(expand(argument, kNics)) << argument;
   }
   EXPECT_FALSE(expand("{2.fd}", kNics));
+  EXPECT_THAT(split_argument("{0.fd\n}").error().message, HasSubstr("'{0.fd\\x0a}' is no placeholder"));
 }
 
 TEST(PlaceholdersTest, AreFoundWhereverTheyAre) {
