@@ -15,7 +15,11 @@ using std::chrono::milliseconds;
 // When a DHCP client is asked whether it has its address yet: servers answer in milliseconds, or check the address
 // first for a second or three.
 constexpr std::array kLeaseAsks = {milliseconds(20),  milliseconds(80),   milliseconds(200),  milliseconds(300),
-                                   milliseconds(600), milliseconds(1000), milliseconds(2000), milliseconds(4000)};
+                                   milliseconds(200), milliseconds(1000), milliseconds(2000), milliseconds(4000)};
+// The first ones do not name the host: a guest that knows the host's MAC before its route is there would talk to it at
+// once, and get no answer. A guest without a way to link-local addresses does not answer such a question.
+constexpr std::size_t kNamelessAsks = 4;
+const IpAddress kNobody = *IpAddress::parse("169.254.118.109");
 constexpr milliseconds kLookPeriod{1000};  // between two looks for silent addresses
 constexpr int kChecksPerLook = 16;
 constexpr milliseconds kSearchPeriod{200};  // between two searches among all guests
@@ -124,7 +128,7 @@ void Learning::proceed(const IpAddress& address, Time now) {
 void Learning::check_other_addresses(const GuestKey& guest, const IpAddress& address, Time now) {
   for (const auto& [other, known] : known_)
     if (known.origin == Origin::kLearned && known.parent == guest.parent && known.mac == guest.mac &&
-        other != address && other.family() == address.family() && now - known.confirmed > kPatientAnswer)
+        other != address && other.family() == address.family() && now - known.confirmed > kObjection)
       check(other, known, std::nullopt, now);
 }
 
@@ -135,7 +139,11 @@ Learning::Milliseconds Learning::patience(const Case& open) {
 void Learning::ask_lessees(Time now) {
   for (auto& [guest, state] : guests_) {
     if (!state.lease || state.lease->due > now) continue;
-    ask(guest.parent, state.lease->address, guest.mac);
+    if (state.lease->asked < kNamelessAsks && state.lease->address.is_v4())
+      decisions_.questions.push_back(
+          {.parent = guest.parent, .source = kNobody, .address = state.lease->address, .guest = guest.mac});
+    else
+      ask(guest.parent, state.lease->address, guest.mac);
     if (++state.lease->asked == kLeaseAsks.size())
       state.lease.reset();
     else
