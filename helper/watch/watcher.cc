@@ -5,6 +5,8 @@
 #include <linux/neighbour.h>
 
 #include <algorithm>
+#include <iterator>
+#include <utility>
 
 #include "lib/algorithm.h"
 #include "lib/lock.h"
@@ -216,6 +218,8 @@ Status Watcher::converge(Owned owned) {
   say(planned->notes);
   slow_down_when_somebody_undoes(errors.empty() ? planned->changes : std::vector<Change>{});
   listen();
+  for (const auto& one : std::exchange(unprompted_, {}))
+    if (contains(watched.learned, one)) prompt(one);
   carry_out_decisions();
   return {};
 }
@@ -296,10 +300,12 @@ void Watcher::carry_out_decisions() {
   for (const auto& question : decisions.questions) ears_.ask(question);
   // A look does it when an address moves, maybe from one parent's shim to another's; and when libvirt has just written
   // down what it knows of the guest, which it does after a NIC is plugged in.
-  if (!decisions.forget.empty() || (!decisions.learn.empty() && domains_.refresh()))
+  if (!decisions.forget.empty() || (!decisions.learn.empty() && domains_.refresh())) {
+    std::ranges::copy(decisions.learn, std::back_inserter(unprompted_));
     look_soon();
-  else
+  } else {
     set_up(decisions.learn);
+  }
   learning_timer_.cancel();
   const auto due = learning_.due();
   if (!due) return;
@@ -329,11 +335,15 @@ void Watcher::set_up(const std::vector<LearnedAddress>& learned) {
       look_soon();
       continue;
     }
-    // The guest may be waiting for an answer to its question for the host, and would ask again in a second only: a
-    // question by the host tells it all it wants to know.
-    if (const auto source = learning_.source_of(one.parent, one.address, true))
-      ears_.ask({.parent = one.parent, .source = *source, .address = one.address, .guest = one.mac});
+    prompt(one);
   }
+}
+
+// The guest may be waiting for an answer to its question for the host, and would ask again in a second only: a question
+// by the host tells it all it wants to know.
+void Watcher::prompt(const LearnedAddress& one) {
+  if (const auto source = learning_.source_of(one.parent, one.address, true))
+    ears_.ask({.parent = one.parent, .source = *source, .address = one.address, .guest = one.mac});
 }
 
 const Ground* Watcher::ground(unsigned parent) const {

@@ -70,6 +70,7 @@ class Watcher {
   // Carries out what learning has decided, and sets its timer.
   void carry_out_decisions();
   void set_up(const std::vector<LearnedAddress>& learned);
+  void prompt(const LearnedAddress& one);
   const Ground* ground(unsigned parent) const;
 
   // What a look has found: each line once, until a look does without it.
@@ -100,6 +101,7 @@ class Watcher {
   // Of the shims that there are, by parent: a shim keeps its MAC when its parent gets another one.
   std::map<unsigned, MacAddress> shim_macs_;
   std::map<unsigned, Clock::time_point> idle_until_;  // shims without guests, by parent
+  std::vector<LearnedAddress> unprompted_;            // learned, left to the next look
   std::set<std::string> said_;
   std::vector<std::string> last_changes_;
   Clock::time_point last_changed_{};

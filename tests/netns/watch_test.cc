@@ -205,6 +205,16 @@ TEST_F(WatchTest, AHotPluggedNicGetsWhatItsDomainsMetadataGivesIt) {
   EXPECT_THAT(output_of("ip neigh show 192.0.2.61 nud permanent"), HasSubstr("proto 118"));
 }
 
+// The look that finds out whose it is sets the address up, and the guest is prompted all the same.
+TEST_F(WatchTest, AGuestOfWhichLibvirtHasJustWrittenIsAnsweredAtOnceToo) {
+  start();
+  add_tap_guest("web", kWeb);
+  ASSERT_TRUE(eventually([] { return !shims().empty(); }));
+  write_status("web", "");
+  sh("ip -n web addr add 192.0.2.61/24 dev g0");
+  EXPECT_TRUE(reaches("web", "192.0.2.10"));
+}
+
 TEST_F(WatchTest, ASecondOneSaysWhoIsThereAndLeaves) {
   start();
   const std::string said = output_of(std::string("{ ") + VMT_BINARY_DIR + "/virt-macvtap watch; echo status $?; }");
