@@ -32,6 +32,7 @@ constexpr std::size_t kDiscoveryBytes = 24;  // of a solicitation or advertiseme
 constexpr std::uint8_t kSourceLinkLayer = 1;
 constexpr std::uint8_t kTargetLinkLayer = 2;
 constexpr std::uint8_t kSolicitedFlag = 0x40;
+constexpr std::uint8_t kNeverForwarded = 255;  // hop limit
 constexpr std::array<std::uint8_t, 13> kSolicitedNodeGroup{0xff, 0x02, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff};
 
 constexpr std::size_t kIpv4Header = 20;
@@ -59,8 +60,12 @@ bool starts_with(Bytes bytes, Bytes start) {
   return bytes.size() >= start.size() && std::ranges::equal(bytes.first(start.size()), start);
 }
 
+bool is_link_local(Bytes address) {
+  return address.size() == 16 && address[0] == 0xfe && (address[1] & 0xc0) == 0x80;
+}
+
 Result heard(Heard::Kind kind, const MacAddress& mac, Bytes address) {
-  const Heard result{kind, mac, *IpAddress::from_bytes(address)};
+  const Heard result{.kind = kind, .mac = mac, .address = *IpAddress::from_bytes(address)};
   if (!result.address.why_not_a_guests().empty()) return kNothing;
   return result;
 }
@@ -105,7 +110,10 @@ Result hear_solicitation(const MacAddress& mac, const Discovery& said) {
     return heard(Heard::Kind::kClaim, mac, said.target);
   }
   if (!link_layer->empty() && !std::ranges::equal(*link_layer, mac.bytes())) return kMalformed;
-  return heard(Heard::Kind::kClaim, mac, said.source);
+  if (!is_link_local(said.source)) return heard(Heard::Kind::kClaim, mac, said.source);
+  auto question = heard(Heard::Kind::kQuestion, mac, said.target);
+  if (question) question->asker = *IpAddress::from_bytes(said.source);
+  return question;
 }
 
 Result hear_advertisement(const MacAddress& mac, const Discovery& said) {
@@ -121,7 +129,6 @@ Result hear_ipv6(const MacAddress& mac, Bytes packet) {
   const std::uint8_t type = packet[kIpv6Header];
   if (packet[6] != kIcmpv6 || (type != kSolicitation && type != kAdvertisement)) return kNothing;
   const std::size_t size = be16(packet, 4);
-  constexpr std::uint8_t kNeverForwarded = 255;
   if (size < kDiscoveryBytes || size > packet.size() - kIpv6Header || packet[7] != kNeverForwarded) return kMalformed;
   const Bytes message = packet.subspan(kIpv6Header, size);
   const Discovery said{.source = packet.subspan(8, 16),
@@ -225,28 +232,39 @@ std::uint16_t icmpv6_checksum(Bytes packet) {
   return static_cast<std::uint16_t>(~sum);
 }
 
-std::vector<std::uint8_t> solicitation(const Asker& asker, const IpAddress& target,
-                                       const std::optional<MacAddress>& to) {
-  const Bytes tail = target.bytes().last(3);
-  Writer writer;
-  if (to)
-    writer.put(to->bytes());
-  else
-    writer.be16(0x3333).byte(0xff).put(tail);
-  writer.put(asker.mac.bytes()).be16(kTypeIpv6);
+struct Message {
+  std::uint8_t type = 0;
+  std::uint8_t flags = 0;
+  const IpAddress& target;
+  std::uint8_t option = 0;  // says the sender's MAC
+};
+
+// `to`: 16 bytes.
+std::vector<std::uint8_t> discovery(const Asker& sender, Bytes to_mac, Bytes to, const Message& message) {
   constexpr unsigned kOption = 8;
-  writer.byte(0x60).zeros(3).be16(kDiscoveryBytes + kOption).byte(kIcmpv6).byte(255).put(asker.address.bytes());
-  if (to)
-    writer.put(target.bytes());
-  else
-    writer.put(kSolicitedNodeGroup).put(tail);
-  writer.byte(kSolicitation).zeros(7).put(target.bytes()).byte(kSourceLinkLayer).byte(1).put(asker.mac.bytes());
+  Writer writer;
+  writer.put(to_mac).put(sender.mac.bytes()).be16(kTypeIpv6);
+  writer.byte(0x60).zeros(3).be16(kDiscoveryBytes + kOption).byte(kIcmpv6).byte(kNeverForwarded);
+  writer.put(sender.address.bytes()).put(to);
+  writer.byte(message.type).zeros(3).byte(message.flags).zeros(3).put(message.target.bytes());
+  writer.byte(message.option).byte(1).put(sender.mac.bytes());
   auto frame = writer.take();
   const std::uint16_t checksum = icmpv6_checksum(Bytes(frame).subspan(kEthernetHeader));
   constexpr std::size_t kChecksum = kEthernetHeader + kIpv6Header + 2;
   frame[kChecksum] = static_cast<std::uint8_t>(checksum >> 8);
   frame[kChecksum + 1] = static_cast<std::uint8_t>(checksum);
   return frame;
+}
+
+std::vector<std::uint8_t> solicitation(const Asker& asker, const IpAddress& target,
+                                       const std::optional<MacAddress>& to) {
+  const Message message{.type = kSolicitation, .target = target, .option = kSourceLinkLayer};
+  if (to) return discovery(asker, to->bytes(), target.bytes(), message);
+  const Bytes tail = target.bytes().last(3);
+  Writer mac, group;
+  mac.be16(0x3333).byte(0xff).put(tail);
+  group.put(kSolicitedNodeGroup).put(tail);
+  return discovery(asker, mac.take(), group.take(), message);
 }
 
 }  // namespace
@@ -264,6 +282,12 @@ std::expected<Heard, Unheard> hear(std::span<const std::uint8_t> frame) {
 
 std::vector<std::uint8_t> question(const Asker& asker, const IpAddress& target, const std::optional<MacAddress>& to) {
   return target.is_v4() ? arp_request(asker, target, to) : solicitation(asker, target, to);
+}
+
+std::vector<std::uint8_t> answer(const Asker& own, const MacAddress& to, const IpAddress& asker) {
+  return discovery(
+      own, to.bytes(), asker.bytes(),
+      {.type = kAdvertisement, .flags = kSolicitedFlag, .target = own.address, .option = kTargetLinkLayer});
 }
 
 }  // namespace vmt

@@ -141,6 +141,10 @@ void Learning::hear(unsigned parent, const Heard& heard, Time now) {
   // The same guest on the host that it is about to leave.
   if (is_down(guest)) return;
   const bool is_guest = state(guest) != nullptr;
+  if (heard.kind == Heard::Kind::kQuestion) {
+    if (is_guest) answer(guest, heard.address, *heard.asker);
+    return;
+  }
   if (!is_guest) {
     if (overheard_.size() == kMaxOverheard) overheard_.pop_front();
     overheard_.push_back({parent, heard, now});

@@ -80,10 +80,21 @@ class Learning {
 
     bool operator==(const Question&) const = default;
   };
+  // A neighbour advertisement to send from the shim: a guest asks from its link-local address for one of the host's.
+  // The kernel's proxy has no source for an answer to that (kernel_facts_test).
+  struct Answer {
+    unsigned parent = 0;
+    IpAddress address;
+    MacAddress guest;
+    IpAddress asker;
+
+    bool operator==(const Answer&) const = default;
+  };
   struct Decisions {
     std::vector<LearnedAddress> learn;  // to be tried; refuse() says that it could not be
     std::vector<IpAddress> forget;
     std::vector<Question> questions;
+    std::vector<Answer> answers;
     std::vector<std::string> notes;  // for the log; each once
   };
 
@@ -166,6 +177,7 @@ class Learning {
   void hear_stranger(unsigned parent, const MacAddress& mac, const IpAddress& address, Time now);
   void claim(const GuestKey& guest, const IpAddress& address, Time now);
   void expect_lease(const GuestKey& guest, const IpAddress& address, Time now);
+  void answer(const GuestKey& guest, const IpAddress& address, const IpAddress& asker);
   // Empty: nothing known speaks against it.
   std::string why_never(const GuestKey& guest, const IpAddress& address) const;
   bool is_anothers(const IpAddress& address, const MacAddress& mac) const;

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <array>
 
+#include "lib/algorithm.h"
+#include "lib/desire.h"
 #include "lib/learning.h"
 
 namespace vmt {
@@ -35,6 +37,17 @@ void Learning::expect_lease(const GuestKey& guest, const IpAddress& address, Tim
   // Repeated requests must not put off the questions.
   if (lease && lease->address == address) return;
   lease = Lease{.address = address, .due = now + kLeaseAsks[0]};
+}
+
+// A guest of which no address is known here would get no further answer: the host has no route to it.
+void Learning::answer(const GuestKey& guest, const IpAddress& address, const IpAddress& asker) {
+  const bool is_known = std::ranges::any_of(known_, [&](const auto& entry) {
+    return !entry.first.is_v4() && entry.second.parent == guest.parent && entry.second.mac == guest.mac;
+  });
+  const Parent& parent = grounds_.at(guest.parent).parent;
+  const auto shim = shim_for(parent, ShimRole::kGuests, config_->shim_addresses(parent.name));
+  if (is_known && contains(shim.proxied, address))
+    decisions_.answers.push_back({.parent = guest.parent, .address = address, .guest = guest.mac, .asker = asker});
 }
 
 void Learning::missed(unsigned parent, const IpAddress& address, Time now) {

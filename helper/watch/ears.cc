@@ -202,4 +202,12 @@ void Ears::ask(const Learning::Question& question) {
   [[maybe_unused]] const auto status = ear->socket().send(frame);
 }
 
+void Ears::answer(const Learning::Answer& answer) {
+  const auto it = posts_.find(answer.parent);
+  if (it == posts_.end() || !it->second->shim) return;
+  Post& post = *it->second;
+  const auto frame = vmt::answer({post.place.shim_mac, answer.address}, answer.guest, answer.asker);
+  [[maybe_unused]] const auto status = post.shim->socket().send(frame);
+}
+
 }  // namespace vmt::watch

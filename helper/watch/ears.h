@@ -41,6 +41,8 @@ class Ears {
   void listen(std::span<const Place> places);
   // From the shim to a guest, or from the parent to its LAN. What cannot be sent is as if it had got no answer.
   void ask(const Learning::Question& question);
+  // From the shim to a guest; lost when it cannot be sent.
+  void answer(const Learning::Answer& answer);
 
  private:
   class Ear;

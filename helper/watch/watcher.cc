@@ -298,6 +298,7 @@ void Watcher::carry_out_decisions() {
   const auto decisions = learning_.take();
   for (const auto& note : decisions.notes) log_(note);
   for (const auto& question : decisions.questions) ears_.ask(question);
+  for (const auto& answer : decisions.answers) ears_.answer(answer);
   // A look does it when an address moves, maybe from one parent's shim to another's; and when libvirt has just written
   // down what it knows of the guest, which it does after a NIC is plugged in.
   if (!decisions.forget.empty() || (!decisions.learn.empty() && domains_.refresh())) {

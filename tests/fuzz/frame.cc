@@ -30,6 +30,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto heard = hear(frame);
   if (!heard) return 0;
   fuzz::require(heard->address.why_not_a_guests().empty(), "the address can be a guest's");
+  fuzz::require(heard->asker.has_value() == (heard->kind == Heard::Kind::kQuestion), "who asks is known of questions");
   fuzz::require(std::ranges::equal(heard->mac.bytes(), std::span(frame).subspan(6, 6)), "the MAC is the sender's");
   auto padded = frame;
   padded.resize(size + 18, 0x55);

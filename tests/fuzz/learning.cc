@@ -14,6 +14,8 @@ const Config kConfig = *parse_config(
     "max-addresses = 3\n[guest c]\n52:54:00:00:00:03 = 192.0.2.50\nlearn = strict\n[parent eth0]\nlearn = yes\n",
     "file");
 
+const IpAddress kHost6 = *IpAddress::parse("2001:db8::10");
+
 MacAddress mac(unsigned number) {
   const std::uint8_t bytes[] = {0x52, 0x54, 0, 0, 0, static_cast<std::uint8_t>(1 + number % 5)};
   return *MacAddress::from_bytes(bytes);
@@ -61,6 +63,8 @@ void check(const Learning& learning, unsigned guests) {
 void check(const Learning::Decisions& decided) {
   for (const auto& question : decided.questions)
     fuzz::require(question.source.family() == question.address.family(), "a question is of one family");
+  for (const auto& answer : decided.answers)
+    fuzz::require(answer.address == kHost6, "only for the host's addresses is there an answer");
   for (const auto& note : decided.notes) fuzz::require(fuzz::is_one_line(note), "a note is one line");
 }
 
@@ -103,6 +107,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         now += milliseconds(step & 0x20 ? what * 500 : what * 5);
         learning.tick(now);
         fuzz::require(!learning.due() || *learning.due() > now, "nothing is due that was due before");
+        break;
+      case 10:
+        learning.hear(
+            parent,
+            {Heard::Kind::kQuestion, mac(who), what & 1 ? kHost6 : address(what / 2), *IpAddress::parse("fe80::1")},
+            now);
         break;
       default:
         learning.hear(parent, {kind, mac(who), address(what)}, now);

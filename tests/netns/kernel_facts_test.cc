@@ -60,6 +60,24 @@ TEST_F(KernelFactsTest, ProxyNdpNeedsForwardingOnItsOwnInterfaceOnly) {
   EXPECT_EQ(output_of("cat /proc/sys/net/ipv6/conf/all/forwarding"), "0\n");
 }
 
+// Its advertisement would need a source, which for a link-local destination has to be an address of the same link.
+TEST_F(KernelFactsTest, AProxyWithoutAnAddressIsSilentWhenALinkLocalAddressAsks) {
+  add_guest("web", "52:54:00:12:34:56", "192.0.2.61", "2001:db8:1::61");
+  sh("ip link add link eth0 name m0 type macvlan mode bridge && echo 1 >/proc/sys/net/ipv6/conf/m0/proxy_ndp");
+  sh("echo 1 >/proc/sys/net/ipv6/conf/m0/forwarding && echo 0 >/proc/sys/net/ipv6/neigh/m0/proxy_delay");
+  sh("ip link set m0 addrgenmode none && ip link set m0 up && ip neigh add proxy 2001:db8:1::10 dev m0");
+  sh("ip -n web addr add fe80::61/64 dev g0 nodad && ip -n web addr add 2001:db8:1::62/128 dev lo");
+  const auto resolves = [](const std::string& source) {
+    sh("ip -n web neigh flush dev g0");
+    status_of("ip netns exec web ping -c 2 -W 1 -I " + source + " 2001:db8:1::10 >/dev/null");
+    return output_of("ip -n web neigh show 2001:db8:1::10").find("lladdr") != std::string::npos;
+  };
+  EXPECT_TRUE(resolves("2001:db8:1::61"));
+  EXPECT_FALSE(resolves("2001:db8:1::62"));
+  sh("ip addr add fe80::1234/128 dev m0 nodad");
+  EXPECT_TRUE(resolves("2001:db8:1::62"));
+}
+
 TEST_F(KernelFactsTest, OnlyAPermanentProxySurvivesALostCarrier) {
   sh("ip link add link eth0 name m0 type macvlan mode bridge && ip link set m0 up && ip neigh add proxy 2001:db8:1::10 "
      "dev m0 nud none");

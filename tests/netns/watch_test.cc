@@ -54,6 +54,23 @@ TEST_F(WatchTest, AGuestThatAsksForTheHostFirstIsAnsweredAtOnce) {
   EXPECT_THAT(log(), IsEmpty());
 }
 
+// As one with two NICs on the LAN does, or one that forwards for others: the source of its packet is none of the NIC's
+// own addresses, so that it asks from the link-local one. So does any guest that checks whether the host is still
+// there.
+TEST_F(WatchTest, AGuestThatAsksFromItsLinkLocalAddressIsAnswered) {
+  add_tap_guest("web", kWeb);
+  start();
+  sh("ip -n web addr add 2001:db8:1::61/64 dev g0 nodad && ip -n web addr add 2001:db8:1::62/128 dev lo");
+  ASSERT_TRUE(eventually([] { return reaches("web", "2001:db8:1::10"); }));
+  sh("ip -n web neigh flush dev g0");
+  EXPECT_TRUE(eventually([] {
+    reaches("web", "-I 2001:db8:1::62 2001:db8:1::10");
+    return output_of("ip -n web neigh show 2001:db8:1::10").find("lladdr") != std::string::npos;
+  }));
+  EXPECT_EQ(output_of("ip -n web -br neigh show 2001:db8:1::10 | tr -s ' ' | cut -d ' ' -f 3"),
+            output_of("ip -br link show group 1986884609 | tr -s ' ' | cut -d ' ' -f 3"));
+}
+
 TEST_F(WatchTest, DuplicateDetectionTellsOfASilentGuest) {
   add_tap_guest("web", kWeb);
   sh("ip netns exec web sysctl -qw net.ipv6.conf.g0.accept_dad=1 net.ipv6.conf.g0.dad_transmits=1");

@@ -16,7 +16,16 @@ std::string told(const Frame& frame) {
   const Frame exact(frame.begin(), frame.end());
   const auto result = hear(exact);
   if (!result) return result.error() == Unheard::kNothing ? "nothing" : "malformed";
-  return (result->kind == Heard::Kind::kClaim ? "claim " : "lease ") + result->mac.str() + " " + result->address.str();
+  const std::string who = result->mac.str() + " ", what = result->address.str();
+  switch (result->kind) {
+    case Heard::Kind::kClaim:
+      return "claim " + who + what;
+    case Heard::Kind::kLease:
+      return "lease " + who + what;
+    case Heard::Kind::kQuestion:
+      return "question " + who + what + " from " + result->asker->str();
+  }
+  return "unknown kind";
 }
 
 struct Row {
@@ -32,6 +41,7 @@ void expect(std::initializer_list<Row> rows) {
 
 constexpr const char* kClaim4 = "claim 52:54:00:12:34:56 192.0.2.61";
 constexpr const char* kClaim6 = "claim 52:54:00:12:34:56 2001:db8:1::61";
+constexpr const char* kQuestion = "question 52:54:00:12:34:56 2001:db8:1::10 from fe80:db8:1::61";
 constexpr const char* kLease = "lease 52:54:00:12:34:56 192.0.2.61";
 
 TEST(FrameTest, HearsArp) {
@@ -70,7 +80,13 @@ TEST(FrameTest, HearsNeighbourSolicitations) {
       {"padded", &ns, {{86, "0000"}}, kClaim6},
       {"without option", &bare, {{18, "0018"}}, kClaim6},
       {"with another option", &ns, {{78, "0e01"}}, kClaim6},
-      {"from a link-local address", &ns, {{22, "fe80"}}, "nothing"},
+      {"from a link-local address", &ns, {{22, "fe80"}}, kQuestion},
+      {"from a link-local address of another prefix",
+       &ns,
+       {{22, "febf"}},
+       "question 52:54:00:12:34:56 2001:db8:1::10 from febf:db8:1::61"},
+      {"from an address that is none any more", &ns, {{22, "fec0"}}, "claim 52:54:00:12:34:56 fec0:db8:1::61"},
+      {"from a link-local address for one", &ns, {{22, "fe80"}, {62, "fe80"}}, "nothing"},
       {"for another MAC", &ns, {{80, "525400123457"}}, "malformed"},
       {"option of a longer address", &ns, {{18, "0028"}, {79, "02"}, {86, "0000000000000000"}}, "malformed"},
       {"option of length 0", &ns, {{79, "00"}}, "malformed"},
@@ -229,6 +245,16 @@ TEST(FrameTest, AQuestionIsOneForTheTargetFromTheAsker) {
       const auto& target = asker.address.is_v4() ? target4 : target6;
       EXPECT_EQ(told(question(asker, target, alone)), asker.address.is_v4() ? kClaim4 : kClaim6);
     }
+}
+
+TEST(FrameTest, AnAnswerIsASolicitedAdvertisementThatOverridesNothing) {
+  const Asker host{*MacAddress::parse("52:54:00:ee:00:10"), *IpAddress::parse("2001:db8:1::10")};
+  EXPECT_EQ(answer(host, *MacAddress::parse(kMac), *IpAddress::parse("fe80::5054:ff:fe12:3456")),
+            patched(kAdvertisement, {{0, "525400123456 525400ee0010"},
+                                     {22, "20010db8000100000000000000000010 fe80000000000000505400fffe123456"},
+                                     {56, "0480"},
+                                     {58, "40"},
+                                     {62, "20010db8000100000000000000000010 0201 525400ee0010"}}));
 }
 
 }  // namespace

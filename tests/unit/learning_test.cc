@@ -76,6 +76,7 @@ class LearningTest : public testing::Test {
   static void append(Learning::Decisions& all, const Learning::Decisions& more) {
     all.learn.insert(all.learn.end(), more.learn.begin(), more.learn.end());
     all.forget.insert(all.forget.end(), more.forget.begin(), more.forget.end());
+    all.answers.insert(all.answers.end(), more.answers.begin(), more.answers.end());
     all.questions.insert(all.questions.end(), more.questions.begin(), more.questions.end());
     all.notes.insert(all.notes.end(), more.notes.begin(), more.notes.end());
   }
@@ -94,6 +95,25 @@ class LearningTest : public testing::Test {
   Learning learning_{config_};
   Learning::Time now_ = Learning::Time{} + std::chrono::hours(1);
 };
+
+TEST_F(LearningTest, AQuestionForTheHostFromALinkLocalAddressIsAnswered) {
+  const auto ask = [&](const MacAddress& who, const char* address, unsigned parent = kParent) {
+    learning_.hear(parent, {Heard::Kind::kQuestion, who, ip(address), ip("fe80::1")}, now_);
+    return learning_.take().answers;
+  };
+  EXPECT_THAT(ask(kWeb, "2001:db8:1::10"), IsEmpty()) << "there is no way back yet";
+  learn(kWeb, "192.0.2.61");
+  EXPECT_THAT(ask(kWeb, "2001:db8:1::10"), IsEmpty()) << "nor by IPv6";
+  learn(kWeb, "2001:db8:1::61");
+  EXPECT_THAT(ask(kWeb, "2001:db8:1::10"),
+              ElementsAre(Learning::Answer{kParent, ip("2001:db8:1::10"), kWeb, ip("fe80::1")}));
+  EXPECT_THAT(ask(kWeb, "2001:db8:1::11"), IsEmpty()) << "not the host's";
+  EXPECT_THAT(ask(kDb, "2001:db8:1::10"), IsEmpty());
+  EXPECT_THAT(ask(kLanMachine, "2001:db8:1::10"), IsEmpty()) << "the parent answers";
+  EXPECT_THAT(ask(kWeb, "2001:db8:1::10", kOtherParent), IsEmpty());
+  config_.parents[*IfName::parse("eth0")].addresses = {*IpPrefix::parse("2001:db8:1::99/64")};
+  EXPECT_THAT(ask(kWeb, "2001:db8:1::10"), IsEmpty()) << "a numbered shim answers for itself";
+}
 
 TEST_F(LearningTest, AnAddressThatNobodyObjectsToIsLearned) {
   claim(kWeb, "192.0.2.61");
