@@ -69,6 +69,7 @@ bool is_beaten(const GuestNeighbour& n, const Desired& desired) {
 Owned without_others(Owned owned, const Facts& facts, const Desired& desired, std::span<const Attachment> nics,
                      std::vector<std::string>& notes) {
   const auto others = [&](const GuestNeighbour& n) {
+    if (n.origin == Origin::kManual) return true;
     return !contains(nics, n.mac, &Attachment::mac) && contains(facts.live, n.mac) && !is_beaten(n, desired);
   };
   for (const auto& n : owned.neighbours)
@@ -145,6 +146,13 @@ PlanResult plan_attachments(Kernel& kernel, Attachments wanted, const Config& co
   return result;
 }
 
+std::optional<MacAddress> manual_mac(const Owned& owned, unsigned shim, const IpAddress& guest) {
+  const auto it = std::ranges::find_if(owned.neighbours, [&](const GuestNeighbour& n) {
+    return n.origin == Origin::kManual && n.shim == shim && n.guest == guest;
+  });
+  return it == owned.neighbours.end() ? std::nullopt : std::optional(it->mac);
+}
+
 std::expected<Desired, Error> manual_desire(Kernel& kernel, const Owned& owned) {
   Desired desired;
   for (const auto& shim : owned.shims) {
@@ -156,8 +164,11 @@ std::expected<Desired, Error> manual_desire(Kernel& kernel, const Owned& owned) 
       if (!on_shim(route)) continue;
       const auto source = source_for(route.guest, *parent, shim.addresses);
       if (source || route.source)  // the one it has, when the host has no better one now
-        desired.addresses.push_back(
-            {.parent = shim.parent, .guest = route.guest, .source = source ? *source : *route.source, .mac = {}});
+        desired.addresses.push_back({.parent = shim.parent,
+                                     .guest = route.guest,
+                                     .source = source ? *source : *route.source,
+                                     .mac = manual_mac(owned, shim.index, route.guest),
+                                     .origin = Origin::kManual});
     }
     desired.shims.push_back(shim_for(*parent, shim.role, shim.addresses));
   }

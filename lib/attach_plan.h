@@ -21,6 +21,9 @@ enum class Contention { kLook, kDecided };
 PlanResult plan_attachments(Kernel& kernel, Attachments wanted, const Config& config, const Whole* whole,
                             Contention contention = Contention::kLook);
 
+// The MAC that `host up` was told, or found out; nullopt: neither. `shim`: ifindex.
+std::optional<MacAddress> manual_mac(const Owned& owned, unsigned shim, const IpAddress& guest);
+
 // What was made by hand, as a wish: so a plan for all repairs it and takes nothing of it away.
 std::expected<Desired, Error> manual_desire(Kernel& kernel, const Owned& owned);
 

@@ -73,6 +73,30 @@ std::optional<std::vector<unsigned>> known_parents(Kernel& kernel, const Guest& 
   return parents;
 }
 
+std::vector<IpAddress> addresses_of(const ManualRequest& request) {
+  std::vector<IpAddress> addresses;
+  for (const auto& guest : request.guests) addresses.push_back(guest.address);
+  return unique(std::move(addresses));
+}
+
+// The error says why it cannot be.
+std::expected<DesiredAddress, Error> manual_address(Kernel& kernel, const Parent& parent, const ManualGuest& guest,
+                                                    const std::vector<IpPrefix>& numbered, const Owned& owned) {
+  const auto source = source_for(guest.address, parent, numbered);
+  if (!source) return fail(source.error());
+  const auto is_here = [&](const GuestNeighbour& n) { return n.guest == guest.address && n.origin != Origin::kManual; };
+  const auto holder = std::ranges::find_if(owned.neighbours, is_here);
+  if (holder != owned.neighbours.end())
+    return fail(invalid(fmt::format("is held by the guest with {}", holder->mac.str())));
+  const auto route = kernel.route_to(guest.address);
+  if (!route) return fail(route.error());
+  if (*route && (*route)->local) return fail(invalid("is the host's own address"));
+  auto mac = guest.mac;
+  if (!mac && !owned.shims.empty()) mac = manual_mac(owned, owned.shims.front().index, guest.address);
+  return DesiredAddress{
+      .parent = parent.index, .guest = guest.address, .source = *source, .mac = mac, .origin = Origin::kManual};
+}
+
 }  // namespace
 
 PlanResult plan_start(Kernel& kernel, const Guest& guest, const Config& config) {
@@ -152,7 +176,7 @@ PlanResult plan_clean(Kernel& kernel) {
 PlanResult plan_host_up(Kernel& kernel, const ManualRequest& request) {
   auto parent = kernel.parent(request.parent);
   if (!parent) return fail(parent.error());
-  auto owned = kernel.owned(Scope{.parents = std::vector<unsigned>{parent->index}, .addresses = request.guests});
+  auto owned = kernel.owned(Scope{.parents = std::vector<unsigned>{parent->index}, .addresses = addresses_of(request)});
   if (!owned) return fail(owned.error());
   std::vector<IpPrefix> numbered = request.addresses;
   if (!owned->shims.empty())
@@ -165,19 +189,13 @@ PlanResult plan_host_up(Kernel& kernel, const ManualRequest& request) {
           invalid(fmt::format("address {}: {} has it already", own.prefix.address.str(), request.parent.str())));
   Desired desired;
   desired.shims.push_back(shim_for(*parent, ShimRole::kManual, numbered));
-  for (const auto& guest : unique(request.guests)) {
-    const auto refuse = [&](std::string_view why) {
-      return fail(invalid(fmt::format("guest address {} on {}: {}", guest.str(), request.parent.str(), why)));
-    };
-    const auto source = source_for(guest, *parent, numbered);
-    if (!source) return refuse(source.error().message);
-    const auto holder = std::ranges::find(owned->neighbours, guest, &GuestNeighbour::guest);
-    if (holder != owned->neighbours.end())
-      return refuse(fmt::format("is held by the guest with {}", holder->mac.str()));
-    const auto route = kernel.route_to(guest);
-    if (!route) return fail(route.error());
-    if (*route && (*route)->local) return refuse("is the host's own address");
-    desired.addresses.push_back({.parent = parent->index, .guest = guest, .source = *source, .mac = {}});
+  for (const auto& guest : request.guests) {
+    auto address = manual_address(kernel, *parent, guest, numbered, *owned);
+    if (!address)
+      return fail(invalid(fmt::format("guest address {} on {}: {}", guest.address.str(), request.parent.str(),
+                                      address.error().message)));
+    if (contains(desired.addresses, guest.address, &DesiredAddress::guest)) continue;
+    desired.addresses.push_back(std::move(*address));
   }
   return Planned{.changes = plan(desired, *owned), .notes = {}};
 }
@@ -187,16 +205,21 @@ PlanResult plan_host_down(Kernel& kernel, const ManualRequest& request) {
   if (!parent) return fail(parent.error());
   auto owned = owned_on(kernel, parent->index);
   if (!owned) return fail(owned.error());
-  std::erase_if(owned->routes, [&](const GuestRoute& r) {
-    return !r.manual || (!request.guests.empty() && !contains(request.guests, r.guest));
-  });
-  Owned going{.shims = {}, .routes = owned->routes, .neighbours = {}};
+  const auto stays = [&](const IpAddress& guest) {
+    return !request.guests.empty() && !contains(request.guests, guest, &ManualGuest::address);
+  };
+  Owned going;
+  std::ranges::copy_if(owned->routes, std::back_inserter(going.routes),
+                       [&](const GuestRoute& r) { return r.manual && !stays(r.guest); });
+  std::ranges::copy_if(owned->neighbours, std::back_inserter(going.neighbours),
+                       [&](const GuestNeighbour& n) { return n.origin == Origin::kManual && !stays(n.guest); });
   Planned result;
   if (request.guests.empty() && !owned->shims.empty()) {
     Shim& shim = owned->shims.front();
     const bool was_manual = shim.role == ShimRole::kManual;
     shim.role = ShimRole::kGuests;
     // Needed is what a guest's known address uses; a macvtap alone, which may never have been libvirt's, keeps no shim.
+    std::erase_if(owned->neighbours, [](const GuestNeighbour& n) { return n.origin == Origin::kManual; });
     going.shims = leaving(Owned{.shims = owned->shims, .routes = {}, .neighbours = owned->neighbours}, {}, {}).shims;
     if (going.shims.empty() && was_manual) result.changes.push_back(FinishShim{parent->index, ShimRole::kGuests});
   }

@@ -48,9 +48,13 @@ PlanResult plan_sync(Kernel& kernel, std::span<const Guest> guests, const Config
 PlanResult plan_clean(Kernel& kernel);
 
 // Host access without libvirt.
+struct ManualGuest {
+  IpAddress address;
+  std::optional<MacAddress> mac = {};  // nullopt: the one that is known already, or none
+};
 struct ManualRequest {
   IfName parent;
-  std::vector<IpAddress> guests;
+  std::vector<ManualGuest> guests;
   std::vector<IpPrefix> addresses;  // numbered shim
 };
 // Unlike a guest's start, a refused address is an error here: somebody typed it.

@@ -113,7 +113,7 @@ struct DesiredAddress {
   unsigned parent = 0;  // ifindex
   IpAddress guest;
   IpAddress source;               // the host's address that the guest is to talk to
-  std::optional<MacAddress> mac;  // nullopt: asked for by hand, without a MAC; the kernel resolves it
+  std::optional<MacAddress> mac;  // nullopt: asked for by hand, and not known; the kernel resolves it
   Origin origin = Origin::kGiven;
 };
 

@@ -65,7 +65,7 @@ class Planner {
   }
 
   RouteKey route_key(const DesiredAddress& want) const {
-    return {want.guest, shim_index(want.parent), want.source, !want.mac.has_value()};
+    return {want.guest, shim_index(want.parent), want.source, want.origin == Origin::kManual};
   }
 
   NeighbourKey neighbour_key(const DesiredAddress& want) const {
@@ -113,7 +113,7 @@ class Planner {
   void add_routes() {
     for (const auto& want : desired_.addresses)
       if (!routes_.contains(route_key(want)))
-        changes_.push_back(AddRoute{want.parent, want.guest, want.source, !want.mac.has_value()});
+        changes_.push_back(AddRoute{want.parent, want.guest, want.source, want.origin == Origin::kManual});
   }
 
   const Desired& desired_;
@@ -153,7 +153,7 @@ Owned leaving(const Owned& owned, std::span<const Child> children, std::span<con
     });
   };
   for (const auto& neighbour : owned.neighbours) {
-    if (!contains(macs, neighbour.mac) || is_there(neighbour)) continue;
+    if (neighbour.origin == Origin::kManual || !contains(macs, neighbour.mac) || is_there(neighbour)) continue;
     result.neighbours.push_back(neighbour);
     for (const auto& route : owned.routes)
       if (!route.manual && route.shim == neighbour.shim && route.guest == neighbour.guest)

@@ -182,13 +182,10 @@ Status RtnlKernel::read_routes(const Shim& shim, const Scope& scope, Owned& owne
 
 Status RtnlKernel::read_neighbours(const Shim& shim, const Scope& scope, Owned& owned) {
   const auto take = [&](const NeighbourAnswer& n) {
-    const bool learned = n.protocol == kLearnedProtocol;
-    if (n.device != shim.index || (n.protocol != kGuestProtocol && !learned) || !n.mac || n.proxy) return;
-    owned.neighbours.push_back({.guest = n.address,
-                                .shim = shim.index,
-                                .mac = *n.mac,
-                                .origin = learned ? Origin::kLearned : Origin::kGiven,
-                                .age = n.age});
+    const auto origin = origin_of(n.protocol);
+    if (n.device != shim.index || !origin || !n.mac || n.proxy) return;
+    owned.neighbours.push_back(
+        {.guest = n.address, .shim = shim.index, .mac = *n.mac, .origin = *origin, .age = n.age});
   };
   if (scope.addresses) {
     for (const auto& address : *scope.addresses) {

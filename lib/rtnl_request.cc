@@ -171,7 +171,7 @@ NlMsg new_neighbour(unsigned shim, const AddNeighbour& neighbour) {
   return Writer(RTM_NEWNEIGH, kCreate, header)
       .address(NDA_DST, neighbour.guest)
       .mac(NDA_LLADDR, neighbour.mac)
-      .u8(NDA_PROTOCOL, neighbour.origin == Origin::kLearned ? kLearnedProtocol : kGuestProtocol)
+      .u8(NDA_PROTOCOL, protocol_of(neighbour.origin))
       .take();
 }
 

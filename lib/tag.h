@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include "lib/if_name.h"
@@ -26,12 +27,31 @@ constexpr bool is_device_group(std::uint32_t group) {
 
 // rtm_protocol and NDA_PROTOCOL. 118 to 120 are in nobody's list (linux/rtnetlink.h, iproute2's rt_protos, FRR, BIRD).
 inline constexpr std::uint8_t kGuestProtocol = 118;   // belongs to a guest: a neighbour of ours names the MAC
-inline constexpr std::uint8_t kManualProtocol = 119;  // asked for with `virt-macvtap host up`
+inline constexpr std::uint8_t kManualProtocol = 119;  // asked for with `virt-macvtap host up`, neighbours likewise
 // NDA_PROTOCOL only: a neighbour that the watcher has learned. Its route is a guest's like any other.
 inline constexpr std::uint8_t kLearnedProtocol = 120;
 
-// Who says that a guest has an address: somebody who wrote it down, or the guest itself.
-enum class Origin { kGiven, kLearned };
+// Who says that a guest has an address: somebody who wrote it down, the guest itself, or whoever called `host up`.
+enum class Origin { kGiven, kLearned, kManual };
+
+// NDA_PROTOCOL of a neighbour of ours.
+constexpr std::uint8_t protocol_of(Origin origin) {
+  switch (origin) {
+    case Origin::kLearned:
+      return kLearnedProtocol;
+    case Origin::kManual:
+      return kManualProtocol;
+    case Origin::kGiven:
+      break;
+  }
+  return kGuestProtocol;
+}
+// nullopt: of no neighbour of ours.
+constexpr std::optional<Origin> origin_of(std::uint8_t protocol) {
+  for (const Origin origin : {Origin::kGiven, Origin::kLearned, Origin::kManual})
+    if (protocol_of(origin) == protocol) return origin;
+  return std::nullopt;
+}
 
 // Who asked for a shim. Kept in IFLA_IFALIAS, which the kernel ignores in a create request (proven by
 // netns/rtnl_kernel_test): it is set last, by which a shim without one is known to be unfinished.

@@ -21,7 +21,7 @@ struct AddressRow {
   std::optional<IfName> nic;          // the macvtap; nullopt: nobody knows, or it is not there
   std::optional<int> nsid;            // the namespace of the macvtap, when that is another
   std::optional<IfName> parent;
-  std::optional<MacAddress> mac;  // nullopt: made by `host up`
+  std::optional<MacAddress> mac;  // nullopt: made by `host up`, which knows none
   IpAddress address;
   std::string_view origin;                       // "given", "learned" or "manual"
   std::optional<std::chrono::milliseconds> age;  // nullopt: not set up, or nobody knows

@@ -57,6 +57,7 @@ void add_parent(const HostStatus& host, const ParentStatus& status, const NameOf
   }
   for (const auto& address : status.manual) {
     AddressRow row = row_of(address, status);
+    row.mac = address.mac;
     row.origin = "manual";
     rows.push_back(std::move(row));
   }

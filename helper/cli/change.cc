@@ -19,16 +19,21 @@ class TellingKernel : public RtnlKernel {
   Status apply(const Change& change) override {
     auto status = RtnlKernel::apply(change);
     if (status) fmt::print("{}\n", describe(change));
+    has_told_ = has_told_ || status;
     return status;
   }
+  bool has_told() const { return has_told_; }
+
+ private:
+  bool has_told_ = false;
 };
 
 int apply(RtnlKernel kernel, const Planned& planned, const Applier& applier) {
   warn(planned.notes);
-  if (planned.changes.empty()) fmt::print("nothing to do\n");
   TellingKernel telling(std::move(kernel));
   int status = kFine;
   for (const auto& error : applier(telling, planned.changes)) status = report(error);
+  if (status == kFine && !telling.has_told()) fmt::print("nothing to do\n");
   return status;
 }
 

@@ -36,7 +36,8 @@ struct ToJson {
             {"parent", c.parent},
             {"guest", c.guest.str()},
             {"mac", c.mac.str()},
-            {"learned", c.origin == Origin::kLearned}};
+            {"learned", c.origin == Origin::kLearned},
+            {"manual", c.origin == Origin::kManual}};
   }
   Json operator()(const DeleteNeighbour& c) const {
     return {{"change", "delete-neighbour"}, {"shim", c.shim}, {"guest", c.guest.str()}};

@@ -27,7 +27,8 @@ struct GuestAddress {
   Origin origin = Origin::kGiven;
   std::optional<std::chrono::milliseconds> age;  // nullopt: made by `host up`, of which the kernel does not say when
   bool route = false;
-  std::optional<IpAddress> source;  // of the route: what the host talks from
+  std::optional<IpAddress> source;     // of the route: what the host talks from
+  std::optional<MacAddress> mac = {};  // of one made by `host up`, if known; else the guest's
 };
 
 struct GuestStatus {

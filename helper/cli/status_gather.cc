@@ -9,6 +9,7 @@
 #include "helper/cli/links.h"
 #include "helper/cli/status.h"
 #include "lib/algorithm.h"
+#include "lib/attach_plan.h"
 #include "lib/desire.h"
 #include "lib/premade.h"
 #include "lib/text.h"
@@ -53,7 +54,7 @@ GuestAddress address_of(const IpAddress& address, const Owned& owned, unsigned s
 
 void add_addresses(const Owned& owned, unsigned shim, ParentStatus& status) {
   for (const auto& neighbour : owned.neighbours) {
-    if (neighbour.shim != shim) continue;
+    if (neighbour.shim != shim || neighbour.origin == Origin::kManual) continue;
     bool taken = false;
     for (auto& guest : status.guests) {
       if (guest.link.mac != neighbour.mac) continue;
@@ -64,8 +65,11 @@ void add_addresses(const Owned& owned, unsigned shim, ParentStatus& status) {
     }
     if (!taken) status.orphans.push_back(neighbour);
   }
-  for (const auto& route : owned.routes)
-    if (route.shim == shim && route.manual) status.manual.push_back(address_of(route.guest, owned, shim, true));
+  for (const auto& route : owned.routes) {
+    if (route.shim != shim || !route.manual) continue;
+    status.manual.push_back(address_of(route.guest, owned, shim, true));
+    status.manual.back().mac = manual_mac(owned, shim, route.guest);
+  }
 }
 
 std::vector<std::vector<Child>> conflicts_of(const std::vector<GuestStatus>& guests) {

@@ -14,7 +14,7 @@
 //          "nsid": 3 or null for this namespace, "kind": "macvtap" or "macvlan", "mode": "bridge", "up": true,
 //          "addresses": [{"address": "192.0.2.61", "origin": "given" or "learned", "since": 42 (seconds ago),
 //                         "route": true, "source": "192.0.2.10" or null}]}],
-//       "manual": [{"address": "192.0.2.77", "source": "192.0.2.10" or null}],
+//       "manual": [{"address": "192.0.2.77", "mac": "..." or null, "source": "192.0.2.10" or null}],
 //       "conflicts": [{"mac": "...", "devices": ["macvtap0", "macvtap1"]}],
 //       "health": ["a sentence"]}],
 //    "health": ["a sentence"]}
@@ -73,7 +73,8 @@ Json guest_json(const GuestStatus& guest) {
 }
 
 Json manual_json(const GuestAddress& address) {
-  return {{"address", address.address.str()}, {"source", text_or_null(address.source)}};
+  return {
+      {"address", address.address.str()}, {"mac", text_or_null(address.mac)}, {"source", text_or_null(address.source)}};
 }
 
 Json conflict_json(const std::vector<Child>& links) {

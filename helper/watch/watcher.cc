@@ -162,7 +162,8 @@ Status Watcher::look_around() {
   if (!owned) return fail(owned.error());
   // In the kernel it looks like what the hook was told, and would stay as that.
   for (auto& neighbour : owned->neighbours)
-    if (withdrawn_.contains({neighbour.mac, neighbour.guest})) neighbour.origin = Origin::kLearned;
+    if (neighbour.origin == Origin::kGiven && withdrawn_.contains({neighbour.mac, neighbour.guest}))
+      neighbour.origin = Origin::kLearned;
   const auto now = Clock::now();
   learning_.update(grounds_, given_on(grounds_, *owned), now);
   if (first_)

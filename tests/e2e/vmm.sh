@@ -39,9 +39,9 @@ check_guest() {
     same "$4, one answers to ARP for $1: its own MAC" "$3" "$(arp_view "192.0.2.$2")"
     same "$4, the peer's neighbour for $1 has its own MAC" "$3" "$(ndp_view "2001:db8:1::$2")"
     check "$4, host up succeeds for $1" vmt host up eth0 --guest "192.0.2.$2" --guest "2001:db8:1::$2"
-    # In this order: nobody has told `host up` the guest's MAC, and the shim has no address to ask for it by IPv6.
     check "$4 and with host up, $1 reaches its host by IPv6" reaches "$1" 2001:db8:1::10
     check_talk "$1" "$2" "$4 and with host up"
+    check_lan "$4 and with host up"
 }
 
 devices_of() { vmt list --json | jq -c --argjson pid "$(pid_of "$1")" '[.devices[] | select(.holders[0].pid == $pid)]'; }

@@ -77,6 +77,45 @@ TEST_F(CliTest, HostUpAndDownLeaveNothingBehindAndADryRunChangesNothing) {
   EXPECT_EQ(network_state(), before);
 }
 
+TEST_F(CliTest, HostUpAsksForTheMacsOfGuestsThatRunAndTheLanHearsNothingOfIt) {
+  add_guest("web", "52:54:00:12:34:71", "192.0.2.61", "2001:db8:1::61");
+  sh("ip netns set web auto");  // as when a container runtime moves a link there
+  sh("ip netns exec peer timeout 30 tcpdump -nn -l -i eth0 arp or icmp6 >/run/heard 2>/run/listening & "
+     "until grep -q listening /run/listening 2>/dev/null; do :; done");
+  const std::string up = kCli + "host up eth0 --guest 192.0.2.61 --guest 2001:db8:1::61 --guest 192.0.2.70 2>&1";
+  EXPECT_THAT(output_of(up), testing::AllOf(HasSubstr("pin 192.0.2.61 to 52:54:00:12:34:71"),
+                                            HasSubstr("pin 2001:db8:1::61 to 52:54:00:12:34:71"),
+                                            HasSubstr("192.0.2.70 does not answer on eth0 yet")));
+  EXPECT_EQ(status_of("ping -c 1 -W 1 192.0.2.61 >/dev/null && ping -c 1 -W 1 2001:db8:1::61 >/dev/null"), 0);
+  EXPECT_THAT(output_of("ip neigh show nud permanent | sort"),
+              testing::MatchesRegex("192.0.2.61 dev vmt-[0-9]+ lladdr 52:54:00:12:34:71 PERMANENT proto 119 \n"
+                                    "2001:db8:1::61 dev vmt-[0-9]+ lladdr 52:54:00:12:34:71 PERMANENT proto 119 \n"));
+  EXPECT_EQ(status()["parents"][0]["manual"][0]["mac"], "52:54:00:12:34:71");
+  const std::string shim = output_of("ip -br link show group 1986884609 | tr -s ' ' | cut -d ' ' -f 3");
+  EXPECT_THAT(output_of("cat /run/heard"), testing::Not(HasSubstr("Request who-has 192.0.2.61 tell 192.0.2.10")));
+  EXPECT_EQ(output_of("ip -n peer neigh show 192.0.2.10 | grep -c " + shim), "0\n");
+  add_guest("db", "52:54:00:12:34:72", "192.0.2.70", "2001:db8:1::70");
+  sh("ip netns set db auto");
+  EXPECT_EQ(output_of(up), "pin 192.0.2.70 to 52:54:00:12:34:72 on " +
+                               output_of("ip -br link show group 1986884609 | grep -o 'vmt-[0-9]*'"));
+  EXPECT_EQ(output_of(up), "nothing to do\n");
+  EXPECT_EQ(output_of(kCli + "sync --dry-run --connect test:///default 2>&1"), "nothing to do\n");
+}
+
+TEST_F(CliTest, HostUpTakesAGuestsMacAtItsWord) {
+  const std::string before = network_state();
+  EXPECT_EQ(output_of(kCli + "host up eth0 --guest 192.0.2.70=52:54:00:12:34:70 2>&1 >/dev/null"), "");
+  EXPECT_THAT(output_of("ip neigh show 192.0.2.70"), HasSubstr("lladdr 52:54:00:12:34:70 PERMANENT proto 119"));
+  EXPECT_EQ(status_of(kCli + "host up eth0 --guest 192.0.2.70=52:54:00:12:34:71 >/dev/null"), 0);
+  EXPECT_THAT(output_of("ip neigh show 192.0.2.70"), HasSubstr("lladdr 52:54:00:12:34:71 PERMANENT proto 119"));
+  EXPECT_EQ(status_of(kCli + "host down eth0 --guest 192.0.2.70 >/dev/null"), 0);
+  EXPECT_EQ(output_of("ip neigh show 192.0.2.70"), "");
+  EXPECT_EQ(status_of(kCli + "host down eth0 >/dev/null"), 0);
+  EXPECT_EQ(network_state(), before);
+  for (const char* bad : {"192.0.2.70=", "192.0.2.70=x", "192.0.2.70=01:00:5e:00:00:01", "=52:54:00:12:34:70", ""})
+    EXPECT_EQ(status_of(kCli + "host up eth0 --guest '" + bad + "' 2>/dev/null"), 2) << bad;
+}
+
 TEST_F(CliTest, CleanTakesAwayAllThatIsOursAndNothingElse) {
   sh("ip link add link eth0 name vmt-9 type macvlan mode bridge && ip link set vmt-9 up && ip route add 192.0.2.99 dev "
      "vmt-9");

@@ -193,7 +193,7 @@ TEST_F(HostAccessTest, ANumberedShimIsReachedAtItsAddressAndOnlyGuestsSeeItsMac)
 
 TEST_F(HostAccessTest, AManualShimNeedsNoLibvirtAndGoesAway) {
   const std::string before = network_state();
-  const ManualRequest request{*IfName::parse("eth0"), {ip("192.0.2.61"), ip("2001:db8:1::62")}, {}};
+  const ManualRequest request{*IfName::parse("eth0"), {{ip("192.0.2.61")}, {ip("2001:db8:1::62")}}, {}};
   run(plan_host_up(*kernel_, request));
   EXPECT_TRUE(reaches("", "192.0.2.61"));
   EXPECT_TRUE(reaches("db", "2001:db8:1::10"));
@@ -202,9 +202,9 @@ TEST_F(HostAccessTest, AManualShimNeedsNoLibvirtAndGoesAway) {
 }
 
 TEST_F(HostAccessTest, AManualRouteGivesWayToNobodyAndAGuestTakesOverTheResolvedNeighbour) {
-  run(plan_host_up(*kernel_, {*IfName::parse("eth0"), {ip("192.0.2.61")}, {}}));
+  run(plan_host_up(*kernel_, {*IfName::parse("eth0"), {{ip("192.0.2.61")}}, {}}));
   EXPECT_TRUE(reaches("", "192.0.2.61"));  // leaves a neighbour that the kernel resolved by itself
-  run(plan_host_down(*kernel_, {*IfName::parse("eth0"), {ip("192.0.2.61")}, {}}));
+  run(plan_host_down(*kernel_, {*IfName::parse("eth0"), {{ip("192.0.2.61")}}, {}}));
   start(web_);
   EXPECT_TRUE(reaches("", "192.0.2.61"));
   EXPECT_THAT(output_of("ip neigh show 192.0.2.61"), HasSubstr("PERMANENT"));

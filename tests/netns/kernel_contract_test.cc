@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
 #include <memory>
 
 #include "lib/rtnl_kernel.h"
@@ -94,16 +95,19 @@ TEST_P(KernelContractTest, DescribesAParentByNameAndIndex) {
   EXPECT_EQ(kernel_->index_of(kEth0), parent_);
 }
 
-TEST_P(KernelContractTest, TellsALearnedNeighbourFromAGivenOne) {
+TEST_P(KernelContractTest, ANeighbourKeepsItsOrigin) {
   make_shim();
-  ASSERT_TRUE(kernel_->apply(AddNeighbour{parent_, ip("192.0.2.61"), kMac, Origin::kGiven}));
-  ASSERT_TRUE(kernel_->apply(AddNeighbour{parent_, ip("2001:db8:1::61"), kMac, Origin::kLearned}));
-  const auto found = owned().neighbours;
-  ASSERT_THAT(found, SizeIs(2));
-  for (const auto& neighbour : found) {
-    EXPECT_EQ(neighbour.origin, neighbour.guest.is_v4() ? Origin::kGiven : Origin::kLearned);
+  const std::map<IpAddress, Origin> origins{{ip("192.0.2.61"), Origin::kGiven},
+                                            {ip("2001:db8:1::61"), Origin::kLearned},
+                                            {ip("192.0.2.62"), Origin::kManual}};
+  for (const auto& [address, origin] : origins)
+    ASSERT_TRUE(kernel_->apply(AddNeighbour{parent_, address, kMac, origin}));
+  std::map<IpAddress, Origin> found;
+  for (const auto& neighbour : owned().neighbours) {
+    found.emplace(neighbour.guest, neighbour.origin);
     EXPECT_LT(neighbour.age, std::chrono::seconds(10));
   }
+  EXPECT_EQ(found, origins);
 }
 
 TEST_P(KernelContractTest, AMissingParentIsNotFound) {

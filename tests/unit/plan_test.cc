@@ -129,7 +129,7 @@ TEST_F(HostAccessPlanTest, AnAddressOfAGuestThatIsGoneIsTakenOver) {
 }
 
 TEST_F(HostAccessPlanTest, ARouteMadeByHandStaysWhenAGuestWithThatAddressStarts) {
-  run(plan_host_up(kernel_, {*IfName::parse("eth0"), {ip("192.0.2.61")}, {}}));
+  run(plan_host_up(kernel_, {*IfName::parse("eth0"), {{ip("192.0.2.61")}}, {}}));
   start(guest("db", kDbMac, {ip("192.0.2.61")}));
   EXPECT_THAT(notes_, ElementsAre(HasSubstr("host up")));
   ASSERT_EQ(all().routes.size(), 1U);
@@ -149,7 +149,7 @@ TEST_F(HostAccessPlanTest, ACloneWithTheSameMacTakesNothingAwayFromTheGuestThatI
 }
 
 TEST_F(HostAccessPlanTest, AStartLeavesToOthersWhatTheyHaveOnTheShim) {
-  run(plan_host_up(kernel_, {*IfName::parse("eth0"), {ip("192.0.2.70")}, {*IpPrefix::parse("192.0.2.60")}}));
+  run(plan_host_up(kernel_, {*IfName::parse("eth0"), {{ip("192.0.2.70")}}, {*IpPrefix::parse("192.0.2.60")}}));
   EXPECT_THAT(start(db_), ElementsAre("pin 192.0.2.62 to 52:54:00:12:34:57 on vmt-2",
                                       "add route 192.0.2.62 dev vmt-2 src 192.0.2.10"));
   EXPECT_THAT(all().shims.at(0).addresses, ElementsAre(*IpPrefix::parse("192.0.2.60")));
@@ -219,7 +219,7 @@ TEST_F(HostAccessPlanTest, PassthroughTakesAnIdleShimAwayAndLeavesABusyOne) {
 }
 
 TEST_F(HostAccessPlanTest, ASyncBringsTheMissingTakesTheStaleAndKeepsWhatWasMadeByHand) {
-  run(plan_host_up(kernel_, {*IfName::parse("eth0"), {ip("192.0.2.70")}, {}}));
+  run(plan_host_up(kernel_, {*IfName::parse("eth0"), {{ip("192.0.2.70")}}, {}}));
   start(db_);
   const Guest guests[] = {web_};
   const auto lines = run(plan_sync(kernel_, guests, config_, {}));
@@ -234,18 +234,31 @@ TEST_F(HostAccessPlanTest, ASyncBringsTheMissingTakesTheStaleAndKeepsWhatWasMade
 
 TEST_F(HostAccessPlanTest, HostUpAndDownAreEachOthersInverse) {
   const ManualRequest request{
-      *IfName::parse("eth0"), {ip("192.0.2.70"), ip("192.0.2.71")}, {*IpPrefix::parse("192.0.2.60")}};
+      *IfName::parse("eth0"), {{ip("192.0.2.70")}, {ip("192.0.2.71")}}, {*IpPrefix::parse("192.0.2.60")}};
   run(plan_host_up(kernel_, request));
   EXPECT_EQ(all().routes.size(), 2U);
   EXPECT_EQ(all().routes[0].source, ip("192.0.2.60"));
   EXPECT_THAT(run(plan_host_up(kernel_, request)), IsEmpty());
-  run(plan_host_down(kernel_, {request.parent, {ip("192.0.2.70")}, {}}));
+  run(plan_host_down(kernel_, {request.parent, {{ip("192.0.2.70")}}, {}}));
   EXPECT_EQ(all().routes.size(), 1U);
   EXPECT_THAT(run(plan_host_down(kernel_, {request.parent, {}, {}})), ElementsAre("delete shim vmt-2"));
 }
 
+TEST_F(HostAccessPlanTest, AMacThatHostUpWasToldStaysUntilHostDown) {
+  const ManualRequest told{*IfName::parse("eth0"), {{ip("192.0.2.61"), *MacAddress::parse(kWebMac)}}, {}};
+  EXPECT_THAT(run(plan_host_up(kernel_, told)), testing::Contains("pin 192.0.2.61 to 52:54:00:12:34:56 on vmt-2"));
+  EXPECT_THAT(run(plan_host_up(kernel_, {told.parent, {{ip("192.0.2.61")}}, {}})), IsEmpty());
+  start(web_);
+  stop(web_);
+  ASSERT_EQ(all().neighbours.size(), 1U);
+  EXPECT_EQ(all().neighbours[0].origin, Origin::kManual);
+  EXPECT_THAT(run(plan_sync(kernel_, {}, config_, {})), IsEmpty());
+  EXPECT_THAT(run(plan_host_down(kernel_, told)),
+              ElementsAre(testing::StartsWith("delete route 192.0.2.61"), testing::StartsWith("unpin 192.0.2.61")));
+}
+
 TEST_F(HostAccessPlanTest, HostDownLeavesTheShimToTheGuestsThatUseIt) {
-  run(plan_host_up(kernel_, {*IfName::parse("eth0"), {ip("192.0.2.70")}, {}}));
+  run(plan_host_up(kernel_, {*IfName::parse("eth0"), {{ip("192.0.2.70")}}, {}}));
   start(web_);
   run(plan_host_down(kernel_, {*IfName::parse("eth0"), {}, {}}));
   ASSERT_EQ(all().shims.size(), 1U);
@@ -258,7 +271,7 @@ TEST_F(HostAccessPlanTest, HostDownLeavesTheShimToTheGuestsThatUseIt) {
 TEST_F(HostAccessPlanTest, HostUpRefusesAsAnErrorWhatAGuestMayNotHave) {
   start(web_);
   for (const char* address : {"192.0.2.10", "192.0.2.1", "198.51.100.1", "192.0.2.61", "224.0.0.1"})
-    EXPECT_FALSE(plan_host_up(kernel_, {*IfName::parse("eth0"), {ip(address)}, {}})) << address;
+    EXPECT_FALSE(plan_host_up(kernel_, {*IfName::parse("eth0"), {{ip(address)}}, {}})) << address;
   EXPECT_FALSE(plan_host_up(kernel_, {*IfName::parse("eth9"), {}, {}}));
 }
 
