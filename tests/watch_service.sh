@@ -31,7 +31,7 @@ unit=$(find "$root" -name virt-macvtap-watch.service)
 program=$(sed -n 's/^ExecStart=\([^ ]*\) watch$/\1/p' "$unit")
 check "it starts the program that is installed with it ($program)" test -x "$root$program"
 for lock in $(sed -n 's/.*LockPath = "\(.*\)";/\1/p' "$source"/lib/{lock,watcher_lock}.h); do
-    check "$lock is writable for it" grep -q "^ReadWritePaths=.*$lock\b" "$unit"
+    check "$lock is writable for it" grep -q "^ReadWritePaths=.*-$lock\b" "$unit"    # "-": see the unit
     check "$lock is there before it" grep -q "^ExecStartPre=.*$lock\b" "$unit"
 done
 
