@@ -2,13 +2,15 @@
 // Whole-process times of several commands, interleaved: round by round, each command once, so that a slow moment of the
 // machine hits all of them alike. Prints one JSON object; scripts/bench makes the table.
 //
-//   bench ROUNDS FILE, where each line of FILE is: NAME <tab> BEFORE <tab> STDIN <tab> COMMAND
+//   bench ROUNDS FILE, where each line of FILE is: NAME <tab> BEFORE <tab> STDIN <tab> COMMAND <tab> - <tab> PID
 // BEFORE is a shell command run untimed before each round ("-" for none), STDIN a file ("-" for /dev/null), COMMAND is
 // split at blanks and started without a shell. Where a word of COMMAND contains "{fd}", that is one end of a socket
-// pair, and the time ends when an fd has arrived at the other, as QEMU waits for one. The first entry is thrown away,
+// pair, and the time ends when an fd has arrived at the other, as QEMU waits for one. With a PID it runs in the network
+// and mount namespace of that process ("-": in the bench's own), so paths are absolute. The first entry is thrown away,
 // and run once more, untimed, before each other one, after a random pause: nobody inherits its predecessor's caches,
 // and the starts spread over the kernel's tick, in steps of which a link's deletion waits for RCU.
 #include <fcntl.h>
+#include <sched.h>
 #include <spawn.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -20,6 +22,7 @@
 #include <cstring>
 #include <fstream>
 #include <iostream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <random>
 #include <sstream>
@@ -32,7 +35,7 @@
 namespace {
 
 struct Entry {
-  std::string name, before, input;
+  std::string name, before, input, lab;
   std::vector<std::string> command;
   std::vector<double> microseconds;
 };
@@ -48,6 +51,9 @@ std::vector<Entry> read_entries(const char* path) {
     std::getline(fields, entry.before, '\t');
     std::getline(fields, entry.input, '\t');
     std::getline(fields, command, '\t');
+    std::string ratio;
+    std::getline(fields, ratio, '\t');
+    std::getline(fields, entry.lab, '\t');
     std::istringstream words(command);
     for (std::string word; words >> word;) entry.command.push_back(word);
     entries.push_back(std::move(entry));
@@ -87,6 +93,29 @@ vmt::Fd receive_fd(const vmt::Fd& socket) {
   int fd = -1;
   if (header != nullptr) std::memcpy(&fd, CMSG_DATA(header), sizeof fd);
   return vmt::Fd(fd);
+}
+
+struct Namespaces {
+  explicit Namespaces(const std::string& pid)
+      : net(open(("/proc/" + pid + "/ns/net").c_str(), O_RDONLY | O_CLOEXEC)),
+        mount(open(("/proc/" + pid + "/ns/mnt").c_str(), O_RDONLY | O_CLOEXEC)) {}
+
+  vmt::Fd net, mount;
+};
+
+void enter(const std::string& lab) {
+  static const std::string own = std::to_string(getpid());
+  static std::map<std::string, Namespaces> known{};
+  static std::string current = own;
+  known.try_emplace(own, own);  // before any other one is entered
+  const std::string& wanted = lab.empty() || lab == "-" ? own : lab;
+  const auto& there = known.try_emplace(wanted, wanted).first->second;
+  if (wanted == current) return;
+  if (setns(there.net.get(), CLONE_NEWNET) != 0 || setns(there.mount.get(), CLONE_NEWNS) != 0) {
+    std::cerr << "bench: cannot enter the namespaces of " << wanted << '\n';
+    std::exit(1);
+  }
+  current = wanted;
 }
 
 // From just before the spawn until the exit status or the fd is there; vfork-like, so the bench's own size does not
@@ -142,6 +171,7 @@ int main(int argc, char** argv) {
   std::uniform_int_distribution pause(0, 8000);
   for (int round = -1; round < rounds; ++round)  // round -1 warms up and does not count
     for (auto& entry : entries) {
+      enter(entry.lab);
       if (entry.before != "-" && std::system(entry.before.c_str()) != 0) {
         std::cerr << "bench: " << entry.name << ": set-up failed\n";
         return 1;

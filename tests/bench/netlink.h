@@ -49,7 +49,7 @@ static void talk(int sock, const char* what) {
 }
 
 /* The same requests as lib/rtnl_device_request.cc makes. */
-static void create_macvtap(int sock, unsigned parent, unsigned index, const char* name, int netns) {
+static inline void create_macvtap(int sock, unsigned parent, unsigned index, const char* name, int netns) {
   const unsigned char mac[6] = {2, (unsigned char)(index >> 16), (unsigned char)(index >> 8), (unsigned char)index, 1,
                                 1};
   const unsigned mode = MACVLAN_MODE_BRIDGE, group = 0x766d7402;
@@ -70,7 +70,7 @@ static void create_macvtap(int sock, unsigned parent, unsigned index, const char
   talk(sock, "create");
 }
 
-static void finish_macvtap(int sock, unsigned index) {
+static inline void finish_macvtap(int sock, unsigned index) {
   struct ifinfomsg link = {.ifi_index = (int)index, .ifi_flags = IFF_UP, .ifi_change = IFF_UP};
   begin(RTM_SETLINK, 0, &link, sizeof link);
   put(IFLA_IFALIAS, "virt-macvtap: standing", 23);
