@@ -53,6 +53,7 @@ struct NodeOwner {
 struct DeviceSpec {
   bool macvtap = true;  // else a macvlan, which has no tap
   IfName name;
+  unsigned index = 0;   // ifindex that it is to have; 0: a unique_index()
   unsigned parent = 0;  // ifindex
   IfName parent_name;
   MacvlanMode mode = MacvlanMode::kBridge;

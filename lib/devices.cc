@@ -140,7 +140,7 @@ PlanResult plan_create(Kernel& kernel, std::span<const DeviceSpec> specs) {
     if (!names.insert(spec.name).second) return fail(invalid(fmt::format("{}: named twice", spec.name.str())));
     if (const auto known = parents.find(spec.parent_name); known != parents.end()) {
       spec.parent = known->second;
-    } else {
+    } else if (spec.parent == 0) {
       if (auto status = fill_in_parent(kernel, spec); !status) return fail(status.error());
       note_parent(kernel, spec, planned.notes);
       parents.emplace(spec.parent_name, spec.parent);

@@ -12,8 +12,9 @@
 
 namespace vmt {
 
-// Refuses names of libvirt's, settings that do not go together, a name twice and one that a link has. The parents'
-// ifindices are filled in. Notes say what will keep the devices from the network: a parent that is down, or wireless.
+// Refuses names of libvirt's, settings that do not go together, a name twice and one that a link has. Where a parent's
+// ifindex is missing, it is filled in; notes say what will keep the devices on it from the network: it is down, or
+// wireless.
 PlanResult plan_create(Kernel& kernel, std::span<const DeviceSpec> specs);
 // All or nothing: a name that is not there, or not ours, is an error.
 PlanResult plan_delete(Kernel& kernel, std::span<const IfName> names);

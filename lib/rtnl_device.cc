@@ -194,7 +194,8 @@ Status bring_up(RtnlSocket& inside, const IfName& name, unsigned index) {
 }
 
 Status create_standing(RtnlSocket& socket, const DeviceSpec& spec, const DeviceUse& use) {
-  auto status = create_once(socket, spec, use, unique_index());
+  const unsigned index = spec.index != 0 ? spec.index : unique_index();
+  auto status = create_once(socket, spec, use, index);
   if (status || status.error().kind != ErrorKind::kExists) return status;
   const auto present = read_link(socket, request::link_by_name(spec.name), "look up link");
   if (!present) return status;
@@ -202,7 +203,7 @@ Status create_standing(RtnlSocket& socket, const DeviceSpec& spec, const DeviceU
   if (!child || !child->ours || child->use) return status;
   if (auto gone = socket.request(request::delete_link(child->index), "delete unfinished " + spec.name.str()); !gone)
     return gone;
-  return create_once(socket, spec, use, unique_index());
+  return create_once(socket, spec, use, index);
 }
 
 Status change_device(RtnlSocket& socket, const ChangeDevice& change) {

@@ -27,6 +27,8 @@ class RtnlKernel : public Kernel {
   // Macvtaps and macvlans in other namespaces that this one has a number for, self-removing ones among them.
   std::expected<std::vector<Child>, Error> children_elsewhere() { return vmt::children_elsewhere(socket_); }
 
+  // For what goes without a plan.
+  RtnlSocket& socket() { return socket_; }
   // RtnlSocket::port() of the socket that apply() asks on.
   std::uint32_t port() const { return socket_.port(); }
 

@@ -3,50 +3,42 @@
 
 #include <fmt/format.h>
 #include <grp.h>
-#include <pwd.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <charconv>
 
+#include "helper/cli/lookup.h"
 #include "lib/text.h"
 
 namespace vmt::cli {
 namespace {
 
-std::optional<std::uint32_t> id_of(const std::string& text) {
-  std::uint32_t id = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id);
-  // The last one means "leave as it is" to chown and setresuid.
-  if (error != std::errc{} || end != text.data() + text.size() || id == ~0U) return std::nullopt;
-  return id;
-}
+// A directory may be asked over the network.
+constexpr std::chrono::seconds kPatience{15};
 
-std::expected<gid_t, Error> group_of(const std::string& text) {
-  if (const group* entry = getgrnam(text.c_str())) return entry->gr_gid;
-  if (const auto id = id_of(text)) return *id;
-  return fail(Error{ErrorKind::kNotFound, fmt::format("there is no group {}", quoted(text))});
+std::optional<std::uint32_t> number_of(const std::string& text) {
+  std::uint32_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return error == std::errc{} && end == text.data() + text.size() ? std::optional(number) : std::nullopt;
 }
 
 }  // namespace
 
 std::expected<Account, Error> Account::parse(const std::string& text) {
-  const auto colon = text.find(':');
-  const std::string user = text.substr(0, colon);
-  const auto id = id_of(user);
-  const passwd* entry = getpwnam(user.c_str());
-  if (entry == nullptr && id) entry = getpwuid(*id);
-  if (entry == nullptr && !id)
-    return fail(Error{ErrorKind::kNotFound, fmt::format("there is no user {}", quoted(user))});
-  Account account{.user = entry ? entry->pw_uid : *id, .group = {}, .name = {}, .login_group = {}};
-  if (entry != nullptr) {
-    account.name = entry->pw_name;
-    account.login_group = entry->pw_gid;
-  }
-  if (colon == std::string::npos) return account;
-  const auto group = group_of(text.substr(colon + 1));
-  if (!group) return fail(group.error());
-  account.group = *group;
+  const auto answer = look_up({"account", text}, kPatience);
+  if (!answer && answer.error().kind == ErrorKind::kNotFound) return fail(answer.error());
+  const auto user = answer && answer->size() >= 4 ? number_of((*answer)[1]) : std::nullopt;
+  if (!user)
+    return fail(Error{ErrorKind::kFailed,
+                      fmt::format("look up user {}: {}", quoted(text), answer ? "no answer" : answer.error().message)});
+  Account account{.user = *user,
+                  .group = number_of((*answer)[2]),
+                  .name = (*answer)[0],
+                  .login_group = number_of((*answer)[3]),
+                  .groups = {}};
+  for (std::size_t i = 4; i < answer->size(); ++i)
+    if (const auto group = number_of((*answer)[i])) account.groups.push_back(*group);
   return account;
 }
 
@@ -55,11 +47,25 @@ Status become(const Account& account) {
   if (!group)
     return fail(
         invalid(fmt::format("user {} has no group of their own; say which: {}:GROUP", account.user, account.user)));
-  const bool groups_set =
-      account.name.empty() ? setgroups(0, nullptr) == 0 : initgroups(account.name.c_str(), *group) == 0;
-  if (!groups_set || setresgid(*group, *group, *group) < 0 || setresuid(account.user, account.user, account.user) < 0)
+  if (setgroups(account.groups.size(), account.groups.data()) < 0 || setresgid(*group, *group, *group) < 0 ||
+      setresuid(account.user, account.user, account.user) < 0)
     return fail(errno_error(errno, fmt::format("become user {}", account.user)));
   return {};
+}
+
+std::map<uid_t, std::string> names_of(const std::set<uid_t>& users) {
+  std::map<uid_t, std::string> names;
+  if (users.empty()) return names;
+  std::vector<std::string> question{"names"};
+  for (const uid_t user : users) question.push_back(fmt::format("{}", user));
+  const auto answer = look_up(std::move(question), kPatience);
+  if (!answer || answer->size() != users.size()) return names;
+  auto user = users.begin();
+  for (const auto& name : *answer) {
+    if (!name.empty()) names.emplace(*user, name);
+    ++user;
+  }
+  return names;
 }
 
 }  // namespace vmt::cli

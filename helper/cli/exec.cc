@@ -144,9 +144,7 @@ std::expected<Made, Error> open_device(RtnlSocket& socket, DeviceSpec spec, cons
     spec.name = device->name;
     spec.mac = device->mac;
   } else {
-    const auto link = read_link(socket, request::link_by_name(spec.name), "look up " + spec.name.str());
-    if (!link) return fail(link.error());
-    auto queues = open_queues(spec.name, link->index, options);
+    auto queues = open_queues(spec.name, spec.index, options);
     if (!queues) return fail(queues.error());
     made.queues = std::move(*queues);
   }
@@ -165,22 +163,23 @@ Status keep_open(std::vector<Fd>& fds, std::vector<int>& numbers) {
   return {};
 }
 
-std::expected<Made, Error> make(RtnlKernel& kernel, RtnlSocket& socket, const Wanted& wanted, std::size_t i,
+std::expected<Made, Error> make(RtnlKernel& kernel, const Wanted& wanted, std::size_t i,
                                 std::vector<IfName>& standing) {
   const NicOption& nic = wanted.nics[i];
-  const auto parent = check_parent(socket, nic.parent);
+  const auto parent = check_parent(kernel.socket(), nic.parent);
   if (!parent) return fail(parent.error());
   warn(parent->notes);
   DeviceSpec spec = spec_of(nic);
   spec.parent = parent->index;
   if (wanted.standing) {
+    spec.index = unique_index();
     if (!spec.mac && spec.mode != MacvlanMode::kPassthru) spec.mac = random_mac();
     const auto planned = plan_create(kernel, std::span(&spec, 1));
     if (!planned) return fail(planned.error());
     for (const auto& error : apply_all(kernel, planned->changes)) return fail(error);
     standing.push_back(spec.name);
   }
-  auto made = open_device(socket, spec, nic, wanted.standing);
+  auto made = open_device(kernel.socket(), spec, nic, wanted.standing);
   if (!made) return fail(made.error());
   auto vhost = open_vhost(nic, wanted.used.contains({i, Field::kVhostFds}));
   if (!vhost) return fail(vhost.error());
@@ -233,13 +232,11 @@ int run(const Wanted& wanted) {
   }
   auto kernel = RtnlKernel::open();
   if (!kernel) return report(kernel.error());
-  auto socket = RtnlSocket::open();
-  if (!socket) return report(socket.error());
   std::vector<Made> made;
   std::vector<IfName> standing;
   int status = kFine;
   for (std::size_t i = 0; status == kFine && i < wanted.nics.size(); ++i) {
-    auto device = make(*kernel, *socket, wanted, i, standing);
+    auto device = make(*kernel, wanted, i, standing);
     if (device)
       made.push_back(std::move(*device));
     else

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// Which guests does libvirt run? The one file that knows libvirt, loaded at run time: linking it would make
-// every other command start six times slower.
+// Which guests does libvirt run?
 #pragma once
 
 #include <chrono>

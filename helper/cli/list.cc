@@ -3,13 +3,14 @@
 #include "helper/cli/list.h"
 
 #include <fmt/format.h>
-#include <pwd.h>
 
 #include <algorithm>
 #include <boost/program_options/value_semantic.hpp>
 #include <map>
+#include <set>
 #include <tuple>
 
+#include "helper/cli/account.h"
 #include "helper/cli/command.h"
 #include "helper/cli/libvirt_guests.h"
 #include "helper/cli/links.h"
@@ -30,9 +31,17 @@ in other namespaces. Names of guests come from libvirt if it answers.
   virt-macvtap list --json | jq '.devices[] | select(.holders == [])'
 )";
 
-std::string user_name(uid_t user) {
-  const passwd* entry = getpwuid(user);
-  return entry != nullptr ? std::string(entry->pw_name) : fmt::format("{}", user);
+const ForUser* user_of(const Child& link) {
+  return link.use ? std::get_if<ForUser>(&*link.use) : nullptr;
+}
+
+std::map<uid_t, std::string> users_of(const std::vector<Child>& links) {
+  std::set<uid_t> users;
+  for (const auto& link : links)
+    if (const auto* use = user_of(link)) users.insert(use->user);
+  auto names = names_of(users);
+  for (const uid_t user : users) names.try_emplace(user, fmt::format("{}", user));
+  return names;
 }
 
 std::optional<Domain> domain_of(const Child& link, const std::vector<Guest>& guests) {
@@ -66,13 +75,14 @@ std::expected<std::vector<DeviceStatus>, Error> gather(RtnlKernel& kernel, const
   const auto holders = TapHolders::scan();
   if (!holders) return fail(holders.error());
   const auto parents = parents_of(kernel, links);
+  auto users = users_of(links);
   std::vector<DeviceStatus> devices;
   for (const auto& link : links) {
     const auto parent = parents.find(link.parent);
     DeviceStatus device{.link = link, .holders = holders->of(link), .domain = domain_of(link, guests)};
     if (parent != parents.end()) device.parent = parent->second;
     device.shim = !link.nsid && contains(owned->shims, link.index, &Shim::index);
-    if (const auto* use = link.use ? std::get_if<ForUser>(&*link.use) : nullptr) device.user = user_name(use->user);
+    if (const auto* use = user_of(link)) device.user = users[use->user];
     devices.push_back(std::move(device));
   }
   // The kernel's order is that of the ifindices, and ours are drawn at random.

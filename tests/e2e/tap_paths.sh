@@ -47,7 +47,7 @@ set_up() {
     add_user mallory 64102
     add_user bob 64103
     hv install -D -m 4755 "$build/qemu-macvtap-helper" "$helper"
-    hv install "$build/virt-macvtap" /run/vmt/virt-macvtap    # users may not reach the build directory
+    hv install "$build/virt-macvtap" "$build/virt-macvtap-lookup" /run/vmt/    # users may not reach the build directory
     hv bash -c 'sed -i /^kvm:/d /etc/group && echo kvm:x:64104:bob >>/etc/group'
     hv ip link add eth1 type veth peer name eth1-end
     hv install -D -m 644 /dev/stdin /etc/qemu/macvtap.conf <<'ACL'

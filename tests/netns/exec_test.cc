@@ -105,6 +105,22 @@ TEST_F(ExecTest, AnotherUserMayUseTheTap) {
   EXPECT_EQ(status_of(kExec + " --user no-such-user -- true {0.fd} 2>/dev/null"), 1);
 }
 
+TEST_F(ExecTest, ThatUserHasTheGroupsOfTheNameService) {
+  const auto groups = output_of("id -G daemon");
+  sh("mount -t tmpfs tmpfs /mnt && cp /etc/group /mnt && echo others:x:54321:daemon >>/mnt/group && "
+     "mount --bind /mnt/group /etc/group");
+  EXPECT_EQ(output_of(kExec + " --user daemon -- sh -c 'id -G; : >&{0.fd}'"), output_of("id -G daemon"));
+  EXPECT_NE(output_of("id -G daemon"), groups);
+}
+
+TEST_F(ExecTest, WithoutTheLookUpProgramOnlyItsAnswersAreMissing) {
+  sh("mount -t tmpfs tmpfs /mnt && cp " + kTool + " /mnt/");
+  EXPECT_EQ(status_of("/mnt/virt-macvtap exec --nic parent=eth0 -- sh -c ': >&{0.fd}'"), 0);
+  EXPECT_EQ(status_of("/mnt/virt-macvtap list"), 0);
+  EXPECT_THAT(output_of("/mnt/virt-macvtap exec --user daemon --nic parent=eth0 -- true {0.fd} 2>&1"),
+              HasSubstr("virt-macvtap-lookup: No such file or directory"));
+}
+
 TEST_F(ExecTest, AKilledCommandLeavesNothingWithinATenthOfASecond) {
   for (int i = 0; i < 5; ++i) {
     sh("mkfifo /run/ready; " + kExec +
