@@ -98,32 +98,16 @@ std::expected<dev_t, Error> tap_number(const Fd& sysfs, const IfName& name, unsi
   return makedev(major_number, minor_number);
 }
 
-namespace {
-
-// Where sysfs has the device of a node says whose it is. Asked for before tap_number(), because it is there in every
-// namespace's /sys, and costs a fifth.
-bool is_tap_of(dev_t node, const IfName& name, unsigned index) {
-  char place[512];
-  const std::string path = fmt::format("/sys/dev/char/{}:{}", major(node), minor(node));
-  const ssize_t size = readlink(path.c_str(), place, sizeof place);
-  return size > 0 && std::string_view(place, static_cast<std::size_t>(size))
-                         .ends_with(fmt::format("/net/{}/tap{}", name.str(), index));
-}
-
-}  // namespace
-
 Status prepare_tap_node(const IfName& name, unsigned index, const std::optional<NodeOwner>& owner) {
+  const auto number = tap_number(name, index);
+  if (!number) return fail(number.error());
   const std::string path = tap_path(index);
   struct stat found {};
-  const bool is_there = lstat(path.c_str(), &found) == 0;
-  if (!is_there && errno != ENOENT) return fail(errno_error(errno, fmt::format("look at {}", path)));
-  if (!is_there || !S_ISCHR(found.st_mode) || !is_tap_of(found.st_rdev, name, index)) {
-    const auto number = tap_number(name, index);
-    if (!number) return fail(number.error());
-    if (!is_there && mknod(path.c_str(), S_IFCHR | 0600, *number) < 0)
-      return fail(errno_error(errno, fmt::format("make {}", path)));
-    if (is_there && (!S_ISCHR(found.st_mode) || found.st_rdev != *number))
-      return fail(Error{ErrorKind::kExists, fmt::format("{} is not the tap of {}", path, name.str())});
+  if (lstat(path.c_str(), &found) < 0) {
+    if (errno != ENOENT) return fail(errno_error(errno, fmt::format("look at {}", path)));
+    if (mknod(path.c_str(), S_IFCHR | 0600, *number) < 0) return fail(errno_error(errno, fmt::format("make {}", path)));
+  } else if (!S_ISCHR(found.st_mode) || found.st_rdev != *number) {
+    return fail(Error{ErrorKind::kExists, fmt::format("{} is not the tap of {}", path, name.str())});
   }
   if (!owner) return {};
   constexpr gid_t kAsItIs = static_cast<gid_t>(-1);
