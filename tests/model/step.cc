@@ -61,7 +61,7 @@ constexpr Row kRows[] = {
     {Kind::kForeignRoute, "foreign-route", 2, {kGuests, 2}},
     {Kind::kForeignNeighbour, "foreign-neighbour", 1, {kGuests}},
     {Kind::kForeignShim, "foreign-shim", 1, {kParents}},
-    {Kind::kForeignMacvlan, "foreign-macvlan", 1, {kParents}},
+    {Kind::kForeignMacvlan, "foreign-macvlan", 4, {kParents}},
     {Kind::kSettle, "settle", 20, {}},
     {Kind::kLinger, "linger", 1, {}},
 };
