@@ -145,7 +145,13 @@ Output World::sync() {
   };
   stale_.clear();
   meddled_ = false;
-  return cli(fmt::format("sync{}", kConnect), same);
+  const Owned before = owned();
+  const Output output = cli(fmt::format("sync{}", kConnect), same);
+  const Owned after = owned();
+  for (const auto& route : before.routes)
+    if (route.manual && route.source && !contains(after.routes, route.guest, &GuestRoute::guest))
+      throw Violation("by hand", fmt::format("sync took the route to {} that `host up` had made", route.guest.str()));
+  return output;
 }
 
 void World::clean() {

@@ -66,6 +66,7 @@ class World {
   void start(const Step& step, bool goes_up);
   void make_nic(unsigned guest, unsigned slot, unsigned parent, unsigned kind, unsigned given);
   void stop(unsigned guest);
+  void check_idle_shims(const GuestState& released);
   void kill(unsigned guest);
   void plug(const Step& step);
   void unplug(unsigned guest, unsigned slot);

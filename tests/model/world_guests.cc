@@ -136,6 +136,23 @@ void World::stop(unsigned guest) {
     if (as_it_was.nics[slot] && contains(owned().neighbours, mac_of(guest, slot), &GuestNeighbour::mac) && children &&
         !contains(*children, mac_of(guest, slot), &Child::mac))
       throw Violation("owner", guest_name(guest) + " has been released, and something of it is still there");
+  check_idle_shims(as_it_was);
+}
+
+// Without a watcher a shim goes with the last guest that its parent has.
+void World::check_idle_shims(const GuestState& released) {
+  const auto children = kernel_.children();
+  const Owned all = owned();
+  for (const auto& shim : all.shims) {
+    const auto was_on = [&](const std::optional<NicState>& nic) {
+      return nic && nic->mode == MacvlanMode::kBridge && kernel_.index_of(*IfName::parse(nic->source)) == shim.parent;
+    };
+    if (!children || shim.role == ShimRole::kManual || std::ranges::none_of(released.nics, was_on)) continue;
+    const auto needs = [&](const Child& child) { return child.macvtap && child.parent == shim.parent; };
+    if (std::ranges::none_of(*children, needs) && !contains(all.neighbours, shim.index, &GuestNeighbour::shim) &&
+        !contains(all.routes, shim.index, &GuestRoute::shim))
+      throw Violation("owner", shim.name.str() + " has outlived its last guest");
+  }
 }
 
 // A power cut of libvirtd, say, while its guest ends: nobody calls a hook.
