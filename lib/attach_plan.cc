@@ -100,6 +100,32 @@ void keep_what_others_use(const Owned& owned, Desired& desired) {
   }
 }
 
+// A shim that is kept may be a guest's as well: then it has what either wants, its own addresses and borrowed ones.
+void keep(const Desired& kept, Desired& desired) {
+  for (const auto& shim : kept.shims) {
+    auto it =
+        std::ranges::find_if(desired.shims, [&](const DesiredShim& s) { return s.parent.index == shim.parent.index; });
+    if (it == desired.shims.end()) {
+      desired.shims.push_back(shim);
+      continue;
+    }
+    std::vector<IpPrefix> addresses = shim.addresses;
+    for (const auto& address : it->addresses)
+      if (!contains(addresses, address)) addresses.push_back(address);
+    DesiredShim both = shim_for(shim.parent, shim.role, addresses);
+    for (const auto& address : it->proxied)
+      if (!contains(both.proxied, address)) both.proxied.push_back(address);
+    *it = std::move(both);
+  }
+  for (auto address : kept.addresses) {
+    const auto shim =
+        std::ranges::find_if(desired.shims, [&](const DesiredShim& s) { return s.parent.index == address.parent; });
+    if (shim != desired.shims.end())
+      if (const auto source = source_for(address.guest, shim->parent, shim->addresses)) address.source = *source;
+    desired.addresses.push_back(std::move(address));
+  }
+}
+
 }  // namespace
 
 PlanResult plan_attachments(Kernel& kernel, Attachments wanted, const Config& config, const Whole* whole,
@@ -137,11 +163,7 @@ PlanResult plan_attachments(Kernel& kernel, Attachments wanted, const Config& co
     result.changes = plan(wish.desired, without_others(*owned, facts, wish.desired, wanted.nics, result.notes));
     return result;
   }
-  for (const auto& shim : whole->kept.shims) {
-    std::erase_if(wish.desired.shims, [&](const DesiredShim& s) { return s.parent.index == shim.parent.index; });
-    wish.desired.shims.push_back(shim);
-  }
-  std::ranges::copy(whole->kept.addresses, std::back_inserter(wish.desired.addresses));
+  keep(whole->kept, wish.desired);
   result.changes = plan(wish.desired, *owned);
   return result;
 }

@@ -60,15 +60,16 @@ std::expected<Owned, Error> departing(Kernel& kernel, const Owned& owned, std::s
   return leaving(owned, *children, macs);
 }
 
-// The parents that a guest's NICs are on; nullopt when one of them is not told, and every shim has to be looked at.
+// The parents that a guest's NICs are on; nullopt when one of them is not told, or is called otherwise by now, and
+// every shim has to be looked at.
 std::optional<std::vector<unsigned>> known_parents(Kernel& kernel, const Guest& guest) {
   std::vector<unsigned> parents;
   for (const auto& nic : guest.nics) {
     const auto placement = placement_of(nic);
     if (!placement) return std::nullopt;
-    // A parent that is gone has taken its shim along.
-    if (const auto index = kernel.index_of(placement->parent); index && !contains(parents, *index))
-      parents.push_back(*index);
+    const auto index = kernel.index_of(placement->parent);
+    if (!index) return std::nullopt;
+    if (!contains(parents, *index)) parents.push_back(*index);
   }
   return parents;
 }

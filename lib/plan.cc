@@ -43,8 +43,12 @@ class Planner {
       wanted_routes_.insert(route_key(want));
       if (want.mac) wanted_neighbours_.insert(neighbour_key(want));
     }
-    for (const auto& route : owned_.routes) routes_.insert(key_of(route));
-    for (const auto& neighbour : owned_.neighbours) neighbours_.insert(key_of(neighbour));
+    for (const auto& shim : desired_.shims)
+      if (loses_ipv4(shim)) emptied_.insert(shim_index(shim.parent.index));
+    for (const auto& route : owned_.routes)
+      if (!is_swept_away(route)) routes_.insert(key_of(route));
+    for (const auto& neighbour : owned_.neighbours)
+      if (!is_swept_away(neighbour)) neighbours_.insert(key_of(neighbour));
   }
 
   std::vector<Change> run() && {
@@ -72,6 +76,17 @@ class Planner {
     return {want.guest, shim_index(want.parent), *want.mac, want.origin};
   }
 
+  // With a link's last IPv4 address the kernel drops all its IPv4 routes and neighbours, the permanent ones, too, and
+  // whatever made them (proven by netns/kernel_contract_test).
+  bool loses_ipv4(const DesiredShim& want) const {
+    const auto is_v4 = [](const IpPrefix& p) { return p.address.is_v4(); };
+    const Shim* have = shim_on(owned_, want.parent.index);
+    return have != nullptr && std::ranges::any_of(have->addresses, is_v4) &&
+           std::ranges::none_of(want.addresses, is_v4);
+  }
+
+  bool is_swept_away(const auto& object) const { return object.guest.is_v4() && emptied_.contains(object.shim); }
+
   // The kernel drops what sits on a shim together with it.
   void delete_routes() {
     for (const auto& route : owned_.routes)
@@ -91,10 +106,17 @@ class Planner {
     if (have == nullptr) changes_.push_back(CreateShim{parent.index, parent.name, shim_mac(parent.mac)});
     const Shim none{.name = shim_name(parent.index), .mac = parent.mac, .addresses = {}, .proxied = {}};
     const Shim& now = have == nullptr ? none : *have;
-    for (const auto& address : now.addresses)
-      if (!contains(want.addresses, address)) changes_.push_back(DeleteAddress{parent.index, address});
+    const auto delete_addresses = [&](bool v4) {
+      for (const auto& address : now.addresses)
+        if (address.address.is_v4() == v4 && !contains(want.addresses, address))
+          changes_.push_back(DeleteAddress{parent.index, address});
+    };
+    // An IPv4 address comes before the old one goes, which would be the last otherwise; IPv6 takes none twice, whatever
+    // its prefix.
+    delete_addresses(false);
     for (const auto& address : want.addresses)
       if (!contains(now.addresses, address)) changes_.push_back(AddAddress{parent.index, address});
+    delete_addresses(true);
     for (const auto& address : now.proxied)
       if (!contains(want.proxied, address)) changes_.push_back(DeleteProxy{parent.index, address});
     for (const auto& address : want.proxied)
@@ -120,6 +142,7 @@ class Planner {
   const Owned& owned_;
   std::map<unsigned, unsigned> shims_;  // by parent
   std::set<unsigned> doomed_;           // shims that nobody wants
+  std::set<unsigned> emptied_;          // those that lose their last IPv4 address
   std::set<RouteKey> wanted_routes_, routes_;
   std::set<NeighbourKey> wanted_neighbours_, neighbours_;
   std::vector<Change> changes_;

@@ -83,6 +83,17 @@ void FakeKernel::add_foreign_link(const char* name) {
   foreign_links_.insert(name);
 }
 
+void FakeKernel::set_host(Host host) {
+  parents_ = std::move(host.parents);
+  children_ = std::move(host.children);
+  owned_ = std::move(host.owned);
+  foreign_routes_ = std::move(host.foreign_routes);
+  foreign_links_ = std::move(host.foreign_links);
+  foreign_neighbours_ = std::move(host.foreign_neighbours);
+  for (const auto& parent : parents_) next_index_ = std::max(next_index_, parent.index + 1);
+  for (const auto& child : children_) next_index_ = std::max(next_index_, child.index + 1);
+}
+
 std::expected<Parent, Error> FakeKernel::parent(const IfName& name) {
   const auto it = std::ranges::find(parents_, name, &Parent::name);
   if (it == parents_.end()) return fail(errno_error(ENODEV, "look up parent " + name.str()));
@@ -170,7 +181,7 @@ Status FakeKernel::add(const CreateShim& change) {
     return failed(EEXIST, change);
   for (const auto& child : children_)
     if (child.parent == change.parent && child.mode == MacvlanMode::kPassthru) return failed(EINVAL, change);
-  owned_.shims.push_back({.index = next_index_++,
+  owned_.shims.push_back({.index = shim_index(change.parent),
                           .name = shim_name(change.parent),
                           .parent = change.parent,
                           .mac = change.mac,
@@ -184,8 +195,30 @@ Status FakeKernel::add(const AddNeighbour& change) {
   if (shim == nullptr) return failed(ENODEV, change);
   for (const auto& neighbour : owned_.neighbours)
     if (neighbour.shim == shim->index && neighbour.guest == change.guest) return failed(EEXIST, change);
+  if (foreign_neighbours_.contains(change.guest)) return failed(EEXIST, change);
   owned_.neighbours.push_back({.guest = change.guest, .shim = shim->index, .mac = change.mac, .origin = change.origin});
   return {};
+}
+
+// An IPv4 route goes with its source, an IPv6 one only loses it; a link's last IPv4 address takes all of IPv4 along.
+void FakeKernel::lose_address(const Shim& shim, const IpAddress& address) {
+  const bool last =
+      address.is_v4() && std::ranges::none_of(shim.addresses, [](const IpPrefix& p) { return p.address.is_v4(); });
+  const auto goes = [&](const auto& object) { return last && object.guest.is_v4() && object.shim == shim.index; };
+  std::erase_if(owned_.neighbours, goes);
+  std::erase_if(owned_.routes,
+                [&](const GuestRoute& r) { return goes(r) || (address.is_v4() && r.source == address); });
+  for (auto& route : owned_.routes)
+    if (route.source == address) route.source.reset();
+}
+
+bool FakeKernel::is_hosts(const IpAddress& address) const {
+  const auto has_it = [&](const Parent& p) {
+    return std::ranges::any_of(p.addresses, [&](const HostAddress& own) { return own.prefix.address == address; });
+  };
+  return std::ranges::any_of(parents_, has_it) || std::ranges::any_of(owned_.shims, [&](const Shim& s) {
+           return contains(s.addresses, address, &IpPrefix::address);
+         });
 }
 
 Status FakeKernel::add(const AddRoute& change) {
@@ -195,6 +228,7 @@ Status FakeKernel::add(const AddRoute& change) {
   for (const auto& route : owned_.routes)
     if (route.guest == change.guest) return failed(EEXIST, change);
   if (foreign_routes_.contains(change.guest)) return failed(EEXIST, change);
+  if (!is_hosts(change.source)) return failed(EINVAL, change);
   owned_.routes.push_back({change.guest, shim->index, change.source, change.manual});
   return {};
 }
@@ -280,7 +314,11 @@ struct FakeKernel::Applier {
     return {};
   }
   Status operator()(const AddAddress& c) const { return insert(&Shim::addresses, c.parent, c.address); }
-  Status operator()(const DeleteAddress& c) const { return erase(&Shim::addresses, c.parent, c.address); }
+  Status operator()(const DeleteAddress& c) const {
+    auto status = erase(&Shim::addresses, c.parent, c.address);
+    if (status) self.lose_address(*self.shim_on(c.parent), c.address.address);
+    return status;
+  }
   Status operator()(const AddProxy& c) const {
     Shim* shim = self.shim_on(c.parent);
     if (shim == nullptr) return failed(ENODEV, change);

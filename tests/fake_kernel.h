@@ -23,6 +23,16 @@ class FakeKernel : public Kernel {
   void remove_link(unsigned index);
   void add_foreign_route(const char* destination, unsigned device);
   void add_foreign_link(const char* name);
+  // Another host instead of this one, all of it: as the real kernel has it, say.
+  struct Host {
+    std::vector<Parent> parents;
+    std::vector<Child> children;  // without shims
+    Owned owned;
+    std::map<IpAddress, unsigned> foreign_routes;  // to one address, through a device
+    std::set<std::string> foreign_links;
+    std::set<IpAddress> foreign_neighbours;  // permanent ones, on shims
+  };
+  void set_host(Host host);
 
   // ---- Kernel ----
   std::expected<Parent, Error> parent(const IfName& name) override;
@@ -43,6 +53,8 @@ class FakeKernel : public Kernel {
   Status add(const AddRoute& change);
   Status add(const CreateDevice& change);
   Status alter(const ChangeDevice& change);
+  void lose_address(const Shim& shim, const IpAddress& address);
+  bool is_hosts(const IpAddress& address) const;
   // The parent itself, or another device on it that is up.
   bool mac_in_use(unsigned parent, const MacAddress& mac, unsigned but_for) const;
 
@@ -52,6 +64,7 @@ class FakeKernel : public Kernel {
   Owned owned_;
   std::map<IpAddress, unsigned> foreign_routes_;
   std::set<std::string> foreign_links_;
+  std::set<IpAddress> foreign_neighbours_;
 };
 
 }  // namespace vmt

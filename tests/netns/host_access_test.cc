@@ -227,6 +227,13 @@ TEST_F(HostAccessTest, ARenamedParentAndARenamedShimAreFoundAgain) {
   EXPECT_THAT(kernel_->owned({})->shims, IsEmpty());
 }
 
+TEST_F(HostAccessTest, AGuestWhoseParentWasRenamedLeavesNothingBehind) {
+  start(web_);
+  sh("ip link set eth0 name lan0");
+  stop(web_);  // the XML of a running guest keeps the name that its start has seen
+  EXPECT_THAT(kernel_->owned({})->shims, IsEmpty());
+}
+
 TEST_F(HostAccessTest, AMeddledWithShimIsRepaired) {
   start(web_);
   const std::string shim = shim_name(*kernel_->index_of(*IfName::parse("eth0"))).str();

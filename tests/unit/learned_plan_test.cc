@@ -223,5 +223,40 @@ TEST_F(LearnedPlanTest, AGuestOfTheConfigurationThatLibvirtDoesNotKnowKeepsItsAd
   EXPECT_THAT(sync({}), IsEmpty());
 }
 
+TEST_F(LearnedPlanTest, AShimNumberedByHandStillAnswersGuestsThatKnowTheHostsUsualAddress) {
+  web_.given[0].addresses = {ip("2001:db8:1::61")};
+  run(plan_host_up(kernel_, {*IfName::parse("eth0"), {}, {*IpPrefix::parse("2001:db8:1::9")}}));
+  macvtap("macvtap0", kWebMac);
+  run(plan_start(kernel_, web_, config_));
+  EXPECT_THAT(sync({web_}), IsEmpty());
+  EXPECT_THAT(all().shims.at(0).proxied, ElementsAre(ip("2001:db8:1::10")));
+  EXPECT_EQ(all().routes.at(0).source, ip("2001:db8:1::10"));
+}
+
+TEST_F(LearnedPlanTest, AShimThatLosesItsNumberOrGetsAnotherKeepsItsGuests) {
+  macvtap("macvtap0", kWebMac);
+  auto& numbers = config_.parents[*IfName::parse("eth0")].addresses;
+  for (const char* number : {"192.0.2.9", "192.0.2.8", ""}) {
+    numbers.clear();
+    if (*number) numbers.push_back(*IpPrefix::parse(number));
+    sync({web_});
+    EXPECT_THAT(all().neighbours, SizeIs(1)) << number;
+    ASSERT_THAT(all().routes, SizeIs(1)) << number;
+    EXPECT_EQ(all().routes[0].source, ip(*number ? number : "192.0.2.10"));
+    EXPECT_THAT(sync({web_}), IsEmpty()) << number;
+  }
+}
+
+TEST_F(LearnedPlanTest, AShimMadeByHandGetsTheNumberOfTheConfigurationWhenAGuestNeedsIt) {
+  run(plan_host_up(kernel_, {*IfName::parse("eth0"), {ip("192.0.2.77")}, {}}));
+  macvtap("macvtap0", kWebMac);
+  config_.parents[*IfName::parse("eth0")].addresses = {*IpPrefix::parse("192.0.2.9")};
+  sync({web_});
+  ASSERT_THAT(all().routes, SizeIs(2));
+  for (const auto& route : all().routes) EXPECT_EQ(route.source, ip("192.0.2.9"));
+  EXPECT_EQ(all().shims.at(0).role, ShimRole::kManual);
+  EXPECT_THAT(sync({web_}), IsEmpty());
+}
+
 }  // namespace
 }  // namespace vmt
