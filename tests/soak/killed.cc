@@ -206,7 +206,8 @@ void soak_killed(Report& report, const Scale& scale) {
   report.expect_most("batches in which not all were there", killing.short_of(), "", 0);
   report.expect_most("batches of which something stayed", killing.stayed(), "", 0);
   report.expect_alike("until the tap is there", {made, floor_made});
-  report.expect_alike(fmt::format("from {} kills until the last namespace is gone", kBatch), {gone, floor_gone});
+  report.expect_alike(fmt::format("from {} kills until the last namespace has lost its number", kBatch),
+                      {gone, floor_gone});
   expect_no_tap_nodes(report, killing.indices);
   expect_no_residue(report, before, 2 * static_cast<std::size_t>(scale.devices));
 }

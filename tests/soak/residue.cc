@@ -136,7 +136,10 @@ void expect_no_residue(Report& report, const Residue& before, std::size_t turns)
 }
 
 void expect_no_tap_nodes(Report& report, std::span<const unsigned> indices) {
-  const auto left = std::ranges::count_if(indices, [](unsigned index) { return fs::exists(tap_path(index)); });
+  const auto count = [&] {
+    return std::ranges::count_if(indices, [](unsigned index) { return fs::exists(tap_path(index)); });
+  };
+  const long left = settled<long>(Clock::now() + kPatience, count, [](long nodes) { return nodes == 0; });
   report.expect_most(fmt::format("tap nodes left of {}", indices.size()), static_cast<double>(left), "", 0);
 }
 
