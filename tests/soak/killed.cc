@@ -11,6 +11,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <thread>
 
 #include "lib/rtnl_device.h"
@@ -34,7 +35,16 @@ double microseconds_since(Clock::time_point begin) {
 
 // How a device comes into being, and whose process then holds its tap.
 enum class Way { kExec, kExecQueues, kHelper, kHelperAdopting, kFloor };
-constexpr std::array kWays = {Way::kExec, Way::kHelper, Way::kExecQueues, Way::kHelperAdopting};
+constexpr std::array kWays = {Way::kExec, Way::kHelper, Way::kExecQueues, Way::kHelperAdopting, Way::kFloor};
+struct Name {
+  Way way;
+  const char* text;
+};
+constexpr std::array kNames = {Name{Way::kExec, "exec"}, Name{Way::kExecQueues, "exec with 4 queues"},
+                               Name{Way::kHelper, "helper"}, Name{Way::kHelperAdopting, "helper adopting"}};
+constexpr int kOurs = kBatch / static_cast<int>(kWays.size()) * static_cast<int>(kNames.size());  // of a batch
+
+using Made = std::map<Way, std::vector<double>>;
 
 struct Pair {
   Fd ours, theirs;
@@ -122,40 +132,37 @@ class Killing {
  public:
   Killing() : socket_(*RtnlSocket::open()) {}
 
-  // So many devices, all there; then their holders are killed. `looked`: were there really so many?
-  void batch(std::span<const Way> ways, int devices, std::vector<double>& made, std::vector<double>& gone) {
+  // So many devices, all there; then their holders are killed.
+  void batch(std::span<const Way> ways, Made& made, std::vector<double>& gone) {
     std::vector<Holder> holders;
-    for (int i = 0; i < devices; ++i) {
-      holders.push_back(start_holder(ways[static_cast<std::size_t>(i) % ways.size()], next_++));
-      made.push_back(holders.back().microseconds);
+    for (int i = 0; i < kBatch; ++i) {
+      const Way way = ways[static_cast<std::size_t>(i) % ways.size()];
+      holders.push_back(start_holder(way, next_++));
+      made[way].push_back(holders.back().microseconds);
     }
     const auto there = children_elsewhere(socket_);
-    if (!there || there->size() != static_cast<std::size_t>(devices)) ++short_of_;
+    if (!there || there->size() != static_cast<std::size_t>(kBatch)) ++short_of_;
     if (there)
       for (const auto& device : *there) indices.push_back(device.index);
     const auto begin = Clock::now();
     for (const auto& holder : holders) kill(holder.pid, SIGKILL);
     for (const auto& holder : holders) waitpid(holder.pid, nullptr, 0);
-    while (numbers() != numbers_ && Clock::now() - begin < kPatience)
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    while (!none_left() && Clock::now() - begin < kPatience) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     gone.push_back(microseconds_since(begin));
-    if (numbers() != numbers_) ++stayed_;
+    if (!none_left()) ++stayed_;
   }
-  // From here on there are to be no more namespaces than now.
-  void settle() { numbers_ = numbers(); }
 
   int short_of() const { return short_of_; }
   int stayed() const { return stayed_; }
   std::vector<unsigned> indices;
 
  private:
-  std::size_t numbers() {
-    const auto nsids = read_nsids(socket_);
-    return nsids ? nsids->size() : 0;
+  bool none_left() {
+    const auto there = children_elsewhere(socket_);
+    return there && there->empty();
   }
 
   RtnlSocket socket_;
-  std::size_t numbers_ = 0;
   int next_ = 0, short_of_ = 0, stayed_ = 0;
 };
 
@@ -181,33 +188,28 @@ void soak_killed(Report& report, const Scale& scale) {
   make_parents(kParents);
   install_helper();
   constexpr std::array kFloor = {Way::kFloor};
-  Killing killing;
-  // The namespace gets a number of its own with the first device, for good.
-  std::vector<double> made, gone, floor_made, floor_gone;
-  for (int i = 0; i < 2; ++i) {
-    killing.batch(kWays, kBatch, made, gone);
-    std::this_thread::sleep_for(std::chrono::seconds(1));
-    killing.settle();
-  }
+  Made made;
+  std::vector<double> gone, floor_gone;
+  // Asked about devices elsewhere, the kernel gives the namespace a number of its own, for good.
+  Killing().batch(kWays, made, gone);
   made.clear();
   gone.clear();
-  killing = Killing();
-  killing.settle();
+  Killing killing;
   const Residue before = take_residue();
-  const int batches = (scale.devices + kBatch - 1) / kBatch;
+  const int batches = (scale.devices + kOurs - 1) / kOurs;
   const auto begin = Clock::now();
   for (int i = 0; i < batches; ++i) {
-    killing.batch(kWays, kBatch, made, gone);
-    killing.batch(kFloor, kBatch, floor_made, floor_gone);
+    killing.batch(kWays, made, gone);
+    killing.batch(kFloor, made, floor_gone);
   }
-  report.tell("devices", batches * kBatch, "",
+  report.tell("devices", batches * kOurs, "",
               "exec, helper, exec with 4 queues, helper adopting; as many by a C program");
   report.tell("time", microseconds_since(begin) / 1e6, "s");
   report.expect_most("batches in which not all were there", killing.short_of(), "", 0);
   report.expect_most("batches of which something stayed", killing.stayed(), "", 0);
-  report.expect_alike("until the tap is there", {made, floor_made});
-  report.expect_alike(fmt::format("from {} kills until the last namespace has lost its number", kBatch),
-                      {gone, floor_gone});
+  for (const auto& [way, name] : kNames)
+    report.expect_alike(fmt::format("until the tap is there, {}", name), {made[way], made[Way::kFloor]});
+  report.expect_alike(fmt::format("from {} kills until the last device is gone", kBatch), {gone, floor_gone});
   expect_no_tap_nodes(report, killing.indices);
   expect_no_residue(report, before, 2 * static_cast<std::size_t>(scale.devices));
 }
