@@ -212,7 +212,7 @@ TEST_F(HostileChildTest, AHelperThatHeTracesFromItsStartHasNoPrivilege) {
 TEST_F(HostileChildTest, WhatFailsIsSaidWithoutPrivileges) {
   sh("ip link add link eth0 name mv0 address 52:54:00:12:34:56 type macvlan mode bridge && ip link set mv0 up");
   sh("python3 - <<'E'\nimport socket, subprocess\na, b = socket.socketpair()\n"
-     "subprocess.run('strace -f -qq -s 100 -o /run/trace -e trace=capset,writev -I 4 setpriv --reuid 1000 --regid 1000 "
+     "subprocess.run('strace -f -qq -s 400 -o /run/trace -e trace=capset,writev -I 4 setpriv --reuid 1000 --regid 1000 "
      "--clear-groups " +
      installed("qemu-macvtap-helper") +
      " --br=eth0/52:54:00:12:34:56 --fd=%d' % b.fileno(), shell=True, pass_fds=[b.fileno()])\nE");
