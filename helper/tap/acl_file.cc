@@ -66,6 +66,7 @@ class Reader {
     struct stat status {};
     if (!file || fstat(file.get(), &status) < 0) return fail(errno_error(errno, fmt::format("read {}", path)));
     if (auto sound = check(status, path); !sound) return fail(sound.error());
+    seen_.push_back({path, status});
     const FileId id{status.st_dev, status.st_ino};
     if (contains(including_, id)) return fail(invalid(fmt::format("{} includes itself", path)));
     const auto text = read_text(file.get(), path);
@@ -76,8 +77,25 @@ class Reader {
     return rules;
   }
 
+  // Whether each file that was read is still what its path leads to, as it was when it was opened. Else what was read
+  // may be of two lists, some files of the old one and some of the new, and allow what neither does.
+  bool unchanged() const {
+    return std::ranges::all_of(seen_, [](const Seen& seen) {
+      struct stat now {};
+      return stat(seen.path.c_str(), &now) == 0 && now.st_dev == seen.status.st_dev &&
+             now.st_ino == seen.status.st_ino && now.st_size == seen.status.st_size &&
+             same(now.st_mtim, seen.status.st_mtim) && same(now.st_ctim, seen.status.st_ctim);
+    });
+  }
+
  private:
   using FileId = std::pair<dev_t, ino_t>;
+  struct Seen {
+    std::string path;
+    struct stat status;
+  };
+
+  static bool same(const timespec& a, const timespec& b) { return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec; }
 
   static Status check(const struct stat& status, const std::string& path) {
     const auto refuse = [&](std::string_view what) { return fail(invalid(fmt::format("read {}: {}", path, what))); };
@@ -108,6 +126,7 @@ class Reader {
   std::size_t files_ = 0;
   std::size_t text_ = 0;
   std::vector<FileId> including_;
+  std::vector<Seen> seen_;
 };
 
 // The first of that name, as NSS would have it; none as well when the file cannot be read. A "+" or "-" line, NIS's, is
@@ -165,12 +184,18 @@ Accounts system_accounts(std::string passwd, std::string group) {
 
 std::expected<Acl, Error> read_acl(const char* path) {
   const Accounts accounts = system_accounts();
-  auto rules = Reader(accounts).read(path);
-  if (rules) return Acl(path, *std::move(rules));
-  // Only the list itself: what is wrong with an include is an error on a line.
-  if (rules.error().kind == ErrorKind::kNotFound)
-    rules.error().message += " (everything is refused until it exists; a line of it: allow eth0 group=kvm)";
-  return fail(rules.error());
+  constexpr int kTries = 4;  // nobody edits a list that often
+  for (int tries = 1; tries <= kTries; ++tries) {
+    Reader reader(accounts);
+    auto rules = reader.read(path);
+    if (!reader.unchanged()) continue;
+    if (rules) return Acl(path, *std::move(rules));
+    // Only the list itself: what is wrong with an include is an error on a line.
+    if (rules.error().kind == ErrorKind::kNotFound)
+      rules.error().message += " (everything is refused until it exists; a line of it: allow eth0 group=kvm)";
+    return fail(rules.error());
+  }
+  return fail(invalid(fmt::format("read {}: it, or what it includes, changes all the time", path)));
 }
 
 }  // namespace vmt::tap

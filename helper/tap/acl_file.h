@@ -47,7 +47,7 @@ Accounts system_accounts(std::string passwd = "/etc/passwd", std::string group =
 
 // Every file must be a regular one that root owns and nobody else can write, and readable with the rights at hand: an
 // include that the user may not read is an error, not a rule less (group= is for what qemu-bridge-helper does with the
-// modes of includes).
+// modes of includes). What is decided on was the list at one moment: when a file changes meanwhile it is read again.
 std::expected<Acl, Error> read_acl(const char* path = kAclPath);
 
 }  // namespace vmt::tap

@@ -8,7 +8,7 @@
 //                NET_RAW CHOWN                                                 dumps, ptrace, exec
 //   3 authorise  as before                              none                   nothing; the list is read as the user
 //   4 create     as before                              all five               nothing
-//   5 hand over  none                                   none                   everything
+//   5 hand over  none                                   none                   everything; a failure does, too
 //   6 adopt      none; a child, only while the guest's MAC is unknown          all fds but three
 //
 // In phase 4 NET_ADMIN creates the device on the parent and sets it up, SYS_ADMIN makes the network namespace it lives
@@ -198,7 +198,11 @@ int run(std::span<const char* const> words) {
   if (arguments->version) fmt::print("qemu-macvtap-helper {}\n", VMT_VERSION);
   if (arguments->help || arguments->version) return 0;
   const auto status = serve(*arguments);
-  if (!status) say(status.error().message);
+  if (!status) {
+    // Where it says so is the caller's choice: what is written there is written with his rights.
+    if (!drop_all()) return 1;
+    say(status.error().message);
+  }
   return status ? 0 : 1;
 }
 

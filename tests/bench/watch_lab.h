@@ -94,6 +94,7 @@ class Watcher {
   Watcher& operator=(const Watcher&) = delete;
   ~Watcher() { stop(); }
 
+  pid_t pid() const { return pid_; }
   double start_ms() const { return start_ms_; }  // from its spawn to READY=1
   void stop();
   Usage usage() const;
