@@ -173,7 +173,7 @@ void World::clean() {
 void World::host_up(unsigned parent, unsigned which) {
   const auto address = address_of(which % kGuests, 0, parent, which % 2 == 0, which < 4 ? 4 : 0);
   if (!address) return;
-  const ManualRequest request{*IfName::parse(parent_name(parent)), {*address}, {}};
+  const ManualRequest request{*IfName::parse(parent_name(parent)), {{*address}}, {}};
   by_hand_.insert(*address);
   cli(fmt::format("host up {} --guest {}", request.parent.str(), address->str()),
       [&](FakeKernel& fake) { carry_out(fake, plan_host_up(fake, request)); });

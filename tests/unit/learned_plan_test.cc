@@ -248,7 +248,7 @@ TEST_F(LearnedPlanTest, AShimThatLosesItsNumberOrGetsAnotherKeepsItsGuests) {
 }
 
 TEST_F(LearnedPlanTest, AShimMadeByHandGetsTheNumberOfTheConfigurationWhenAGuestNeedsIt) {
-  run(plan_host_up(kernel_, {*IfName::parse("eth0"), {ip("192.0.2.77")}, {}}));
+  run(plan_host_up(kernel_, {*IfName::parse("eth0"), {{ip("192.0.2.77")}}, {}}));
   macvtap("macvtap0", kWebMac);
   config_.parents[*IfName::parse("eth0")].addresses = {*IpPrefix::parse("192.0.2.9")};
   sync({web_});
