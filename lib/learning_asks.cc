@@ -69,12 +69,8 @@ void Learning::check(const IpAddress& address, const Known& known, std::optional
       !source_of(known.parent, address, true))
     return;
   Case& open = cases_[address];
-  open = Case{.parent = known.parent,
-              .claimant = {},
-              .holder = known.mac,
-              .rival = std::move(rival),
-              .asks_left = kAsks - 1,
-              .due = now};
+  open = Case{
+      .parent = known.parent, .claimant = {}, .holder = known.mac, .rival = rival, .asks_left = kAsks - 1, .due = now};
   open.due += patience(open);
   ask(known.parent, address, known.mac);
 }

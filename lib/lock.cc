@@ -16,10 +16,9 @@ namespace {
 // flock(2) has no timeout, but a signal ends it. Restores what it changed.
 class Alarm {
  public:
-  explicit Alarm(std::chrono::milliseconds after) {
+  explicit Alarm(std::chrono::milliseconds after) : start_(std::chrono::steady_clock::now()) {
     struct sigaction action {};
     action.sa_handler = [](int) {};  // without SA_RESTART, so that flock returns EINTR
-    start_ = std::chrono::steady_clock::now();
     sigaction(SIGALRM, &action, &old_action_);
     itimerval timer{};
     timer.it_value.tv_sec = after.count() / 1000;

@@ -25,10 +25,8 @@ constexpr std::int64_t kMillisecondsPerTick = 10;
 template <int kMax>
 class Attributes {
  public:
-  Attributes(nlmsghdr* message, int header_size) {
-    ok_ = nlmsg_parse(message, header_size, table_, kMax, nullptr) >= 0;
-  }
-  explicit Attributes(nlattr* nest) { ok_ = nest != nullptr && nla_parse_nested(table_, kMax, nest, nullptr) >= 0; }
+  Attributes(nlmsghdr* message, int header_size) : ok_(nlmsg_parse(message, header_size, table_, kMax, nullptr) >= 0) {}
+  explicit Attributes(nlattr* nest) : ok_(nest != nullptr && nla_parse_nested(table_, kMax, nest, nullptr) >= 0) {}
 
   bool ok() const { return ok_; }
   nlattr* at(int type) const { return table_[type]; }
@@ -63,7 +61,7 @@ class Attributes {
 
  private:
   nlattr* table_[kMax + 1] = {};
-  bool ok_ = false;
+  bool ok_;  // behind the table, which its initialiser fills
 };
 
 bool is_news(const nlmsghdr* message, int born, int gone) {

@@ -139,6 +139,8 @@ std::optional<Event> event_of(nlmsghdr* message, std::optional<int> elsewhere) {
     case RTM_NEWNSID:
       event = namespace_event(message);
       break;
+    default:
+      break;
   }
   if (event) event->gone = message->nlmsg_type % 4 == 1;
   return event;
@@ -200,7 +202,7 @@ void RtnlEvents::read_messages(std::span<char> datagram, std::optional<int> nsid
     if (!event) continue;
     // Its number may become ours.
     if (event->kind == Event::Kind::kNamespace && event->gone) std::erase(foreign_nsids_, *event->nsid);
-    events.push_back(std::move(*event));
+    events.push_back(*event);
   }
 }
 

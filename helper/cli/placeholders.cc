@@ -27,8 +27,8 @@ bool is_digit(char c) {
 // "0.fds"
 std::expected<Placeholder, Error> parse_placeholder(std::string_view text) {
   Placeholder placeholder;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), placeholder.nic);
   const char* last = text.data() + text.size();
-  const auto [end, error] = std::from_chars(text.data(), last, placeholder.nic);
   if (error == std::errc{} && end != last && *end == '.')
     for (const auto& [name, field] : kFields)
       if (std::string_view(end + 1, last) == name) {

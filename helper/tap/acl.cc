@@ -50,7 +50,8 @@ Error refusal(const AclRequest& request, std::string_view why, bool mac_would_he
 
 // uid_t and gid_t alike. The last number is no id: to the kernel it says "leave as it is".
 using Id = std::uint32_t;
-static_assert(std::is_same_v<Id, uid_t> && std::is_same_v<Id, gid_t>);
+static_assert(std::is_same_v<Id, uid_t>);
+static_assert(std::is_same_v<Id, gid_t>);
 constexpr Id kNoId = std::numeric_limits<Id>::max();
 
 template <typename Number>

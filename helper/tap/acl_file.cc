@@ -144,7 +144,7 @@ std::optional<std::uint32_t> find_id(const std::string& path, std::string_view n
     const int error = kNext(file.get(), &entry, buffer.data(), buffer.size(), &found);
     if (error == ERANGE && buffer.size() < kLongestEntry) {
       buffer.resize(buffer.size() * 2);
-      std::rewind(file.get());
+      if (std::fseek(file.get(), 0, SEEK_SET) != 0) return std::nullopt;
     } else if (error != 0 || !found) {
       return std::nullopt;
     } else if (found->*kName == name) {

@@ -41,7 +41,7 @@ Status check_permission() {
   __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
   __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {};
   if (syscall(SYS_capget, &header, data) < 0) return fail(errno_error(errno, "read own capabilities"));
-  for (const unsigned needed : {CAP_NET_ADMIN, CAP_NET_RAW})
+  for (const int needed : {CAP_NET_ADMIN, CAP_NET_RAW})
     if (!(data[0].effective & (1U << needed)))
       return fail(errno_error(EPERM, "watch without CAP_NET_ADMIN and CAP_NET_RAW"));
   return {};
