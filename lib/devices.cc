@@ -236,7 +236,8 @@ PlanResult plan_devices_gone(Kernel& kernel, const Guest& guest) {
     if (source == nullptr || !guest.uuid) continue;
     const auto child = kernel.child(source->device);
     if (!child) return fail(child.error());
-    if (*child && (*child)->ours && (*child)->use == DeviceUse(ForGuest{*guest.uuid}))
+    // Unfinished: its `prepare` was killed, and the guest has not started.
+    if (*child && (*child)->ours && (!(*child)->use || (*child)->use == DeviceUse(ForGuest{*guest.uuid})))
       devices.push_back({(*child)->index, (*child)->name});
   }
   plan_deletion(std::move(devices), planned);

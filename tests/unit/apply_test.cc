@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "lib/devices.h"
 #include "lib/host_access.h"
 #include "tests/fake_kernel.h"
 
@@ -98,6 +99,22 @@ TEST(UnansweredTest, AParentThatCannotBeReadIsNoParentThatIsGone) {
   EXPECT_FALSE(plan_start(kernel, web(), {}));
   // A stop that goes on without it would leave everything, and say so of nothing.
   EXPECT_FALSE(plan_stop(kernel, web()));
+}
+
+TEST(InterruptedTest, AReleaseTakesAwayWhatAKilledPrepareHasLeft) {
+  FakeKernel kernel;
+  const unsigned parent = kernel.add_parent("eth0", "52:54:00:ee:00:10", {"192.0.2.10/24"});
+  kernel.add_unfinished(parent, "web0", "52:54:00:12:34:56");
+  kernel.add_unfinished(parent, "db0", "52:54:00:12:34:57");
+  Guest guest = web();
+  guest.uuid = Uuid::parse("7c0c2d5e-0d4c-4b7e-8f57-525400123458").value();
+  guest.nics.front().source =
+      PremadeSource{*IfName::parse("web0"), Placement{*IfName::parse("eth0"), MacvlanMode::kBridge}};
+  EXPECT_THAT(carry_out(kernel, plan_devices_gone(kernel, guest)), IsEmpty());
+  const auto left = kernel.children();
+  ASSERT_TRUE(left);
+  ASSERT_THAT(*left, SizeIs(1));
+  EXPECT_EQ(left->front().name.str(), "db0");
 }
 
 }  // namespace
