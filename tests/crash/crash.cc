@@ -10,6 +10,7 @@
 #include <getopt.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -83,6 +84,7 @@ bool is_fine(const Case& which, const Options& options) {
   const auto child = static_cast<pid_t>(syscall(SYS_clone, CLONE_NEWPID | SIGCHLD, nullptr, nullptr, nullptr, nullptr));
   if (child < 0) die("fork");
   if (child == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     const std::size_t defects = try_case(which, options);
     std::fflush(stdout);
     _exit(defects == 0 ? 0 : 1);

@@ -39,7 +39,7 @@ const std::set<std::string> kVolatileOfTables = {"2", "3"};
 
 // A device that got no MAC of those that the cases give, 52:54:00:...
 bool is_random(Bytes mac, std::uint32_t group) {
-  return group != kShims && mac.size() == 6 && mac[0] != 0x52;
+  return group != kShims && mac.size() == 6 && !(mac[0] == 0x52 && mac[1] == 0x54 && mac[2] == 0);
 }
 
 struct Link {
