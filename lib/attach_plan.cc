@@ -20,10 +20,11 @@ std::vector<unsigned> indices(std::span<const Parent> parents) {
   return result;
 }
 
-// The parents that the attachments name; one that is not there becomes a note. An attachment that names its parent by
+// The parents that the attachments name; one that is not there, or is none, becomes a note. One that could not be read
+// is an error: a plan for all of the host would take away what is on it. An attachment that names its parent by
 // an altname gets the primary one, under which the configuration may switch it off.
-std::vector<Parent> read_parents(Kernel& kernel, std::vector<Attachment>& nics, const Config& config,
-                                 std::vector<std::string>& notes) {
+std::expected<std::vector<Parent>, Error> read_parents(Kernel& kernel, std::vector<Attachment>& nics,
+                                                       const Config& config, std::vector<std::string>& notes) {
   std::map<IfName, std::optional<Parent>> known;
   for (auto& nic : nics) {
     auto [it, is_new] = known.try_emplace(nic.parent);
@@ -31,6 +32,8 @@ std::vector<Parent> read_parents(Kernel& kernel, std::vector<Attachment>& nics, 
       auto parent = kernel.parent(nic.parent);
       if (parent)
         it->second = std::move(*parent);
+      else if (parent.error().kind != ErrorKind::kNotFound && parent.error().kind != ErrorKind::kInvalid)
+        return fail(parent.error());
       else
         notes.push_back(fmt::format("guest {}: no host access: {}", quoted(nic.guest), parent.error().message));
     }
@@ -133,7 +136,9 @@ PlanResult plan_attachments(Kernel& kernel, Attachments wanted, const Config& co
   Planned result{.changes = {}, .notes = wanted.notes};
   if (wanted.nics.empty() && whole == nullptr) return result;
   Facts facts;
-  facts.parents = read_parents(kernel, wanted.nics, config, result.notes);
+  auto parents = read_parents(kernel, wanted.nics, config, result.notes);
+  if (!parents) return fail(parents.error());
+  facts.parents = std::move(*parents);
   std::vector<IpAddress> addresses;
   for (const auto& nic : wanted.nics) {
     addresses.insert(addresses.end(), nic.addresses.begin(), nic.addresses.end());

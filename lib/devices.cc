@@ -16,16 +16,19 @@ namespace {
 // The parent as the kernel finds it, so that a missing one is named here and not by an ifindex.
 Status fill_in_parent(Kernel& kernel, DeviceSpec& spec) {
   const auto index = kernel.index_of(spec.parent_name);
-  if (!index)
+  if (!index) return fail(index.error());
+  if (!*index)
     return fail(Error{ErrorKind::kNotFound, fmt::format("create {}: no link is named {} (see `ip link`)",
                                                         spec.name.str(), spec.parent_name.str())});
-  spec.parent = *index;
+  spec.parent = **index;
   return {};
 }
 
 // Found out before anything is made. What an interrupted creation has left has no name worth keeping.
 Status check_free(Kernel& kernel, const IfName& name) {
-  if (!kernel.index_of(name)) return {};
+  const auto index = kernel.index_of(name);
+  if (!index) return fail(index.error());
+  if (!*index) return {};
   const auto child = kernel.child(name);
   if (!child) return fail(child.error());
   if (*child && (*child)->ours && !(*child)->use) return {};
@@ -54,10 +57,13 @@ Error not_ours(const IfName& name, std::string_view what) {
 std::expected<Child, Error> find_ours(Kernel& kernel, const IfName& name, std::string_view what) {
   auto child = kernel.child(name);
   if (!child) return fail(child.error());
-  if (!*child && kernel.index_of(name)) return fail(not_ours(name, what));
-  if (!*child)
+  if (!*child) {
+    const auto index = kernel.index_of(name);
+    if (!index) return fail(index.error());
+    if (*index) return fail(not_ours(name, what));
     return fail(Error{ErrorKind::kNotFound,
                       fmt::format("{} {}: there is no such device (see `virt-macvtap list`)", what, name.str())});
+  }
   if (!(*child)->ours) return fail(not_ours(name, what));
   return **child;
 }
@@ -79,8 +85,12 @@ DeviceSpec spec_of(const Nic& nic, const PremadeSource& source) {
 }
 
 // Devices that somebody else has made: the user, with `virt-macvtap create`, `ip`, or whatever makes a plain tap.
-bool is_anothers(Kernel& kernel, const IfName& name, const std::optional<Child>& present) {
-  if (!present) return kernel.index_of(name).has_value();
+std::expected<bool, Error> is_anothers(Kernel& kernel, const IfName& name, const std::optional<Child>& present) {
+  if (!present) {
+    const auto index = kernel.index_of(name);
+    if (!index) return fail(index.error());
+    return index->has_value();
+  }
   return !present->ours || present->use == DeviceUse(Standing{});
 }
 
@@ -88,7 +98,9 @@ Status plan_device(Kernel& kernel, const Guest& guest, const DeviceSpec& wanted,
   DeviceSpec spec = wanted;
   auto present = kernel.child(spec.name);
   if (!present) return fail(present.error());
-  if (is_anothers(kernel, spec.name, *present)) {
+  const auto anothers = is_anothers(kernel, spec.name, *present);
+  if (!anothers) return fail(anothers.error());
+  if (*anothers) {
     planned.notes.push_back(fmt::format("guest {}: {} is there already and was not made for a guest; taken as it is",
                                         quoted(guest.name), spec.name.str()));
     return {};
@@ -224,7 +236,8 @@ PlanResult plan_devices_gone(Kernel& kernel, const Guest& guest) {
     if (source == nullptr || !guest.uuid) continue;
     const auto child = kernel.child(source->device);
     if (!child) return fail(child.error());
-    if (*child && (*child)->ours && (*child)->use == DeviceUse(ForGuest{*guest.uuid}))
+    // Unfinished: its `prepare` was killed, and the guest has not started.
+    if (*child && (*child)->ours && (!(*child)->use || (*child)->use == DeviceUse(ForGuest{*guest.uuid})))
       devices.push_back({(*child)->index, (*child)->name});
   }
   plan_deletion(std::move(devices), planned);

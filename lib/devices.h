@@ -34,7 +34,7 @@ std::vector<Error> create_all_or_none(Kernel& kernel, std::span<const Change> ch
 // parent. One that was made by hand is taken as it is, with a note; one that is another guest's is an error, and
 // libvirt is to be told so.
 PlanResult plan_devices_for(Kernel& kernel, const Guest& guest);
-// The guest has stopped: its devices go.
+// The guest has stopped: its devices go, and unfinished ones of their names.
 PlanResult plan_devices_gone(Kernel& kernel, const Guest& guest);
 // Devices made for guests that are not among these, and unfinished ones, go. Only those whose ifindices are in
 // `before`, of the devices that there were before somebody asked which guests run: a younger one may be of a guest that

@@ -62,14 +62,15 @@ std::expected<Owned, Error> departing(Kernel& kernel, const Owned& owned, std::s
 
 // The parents that a guest's NICs are on; nullopt when one of them is not told, or is called otherwise by now, and
 // every shim has to be looked at.
-std::optional<std::vector<unsigned>> known_parents(Kernel& kernel, const Guest& guest) {
+std::expected<std::optional<std::vector<unsigned>>, Error> known_parents(Kernel& kernel, const Guest& guest) {
   std::vector<unsigned> parents;
   for (const auto& nic : guest.nics) {
     const auto placement = placement_of(nic);
     if (!placement) return std::nullopt;
     const auto index = kernel.index_of(placement->parent);
-    if (!index) return std::nullopt;
-    if (!contains(parents, *index)) parents.push_back(*index);
+    if (!index) return fail(index.error());
+    if (!*index) return std::nullopt;
+    if (!contains(parents, **index)) parents.push_back(**index);
   }
   return parents;
 }
@@ -98,6 +99,28 @@ std::expected<DesiredAddress, Error> manual_address(Kernel& kernel, const Parent
       .parent = parent.index, .guest = guest.address, .source = *source, .mac = mac, .origin = Origin::kManual};
 }
 
+// A route without the neighbour that joins it to its guest would be nobody's: no guest's end finds it. So when a
+// neighbour could not be made its route is not made either, and while a route could not be deleted its neighbour stays.
+class Unexplained {
+ public:
+  void note_failure(const Change& change) {
+    if (const auto* neighbour = std::get_if<AddNeighbour>(&change))
+      to_come_.emplace(neighbour->parent, neighbour->guest);
+    if (const auto* route = std::get_if<DeleteRoute>(&change)) still_there_.emplace(route->shim, route->guest);
+  }
+
+  bool comes_of(const Change& change) const {
+    if (const auto* route = std::get_if<AddRoute>(&change)) return to_come_.contains({route->parent, route->guest});
+    if (const auto* neighbour = std::get_if<DeleteNeighbour>(&change))
+      return still_there_.contains({neighbour->shim, neighbour->guest});
+    return false;
+  }
+
+ private:
+  std::set<std::pair<unsigned, IpAddress>> to_come_;      // by parent
+  std::set<std::pair<unsigned, IpAddress>> still_there_;  // by shim
+};
+
 }  // namespace
 
 PlanResult plan_start(Kernel& kernel, const Guest& guest, const Config& config) {
@@ -111,7 +134,9 @@ PlanResult plan_stop(Kernel& kernel, const Guest& guest, IdleShims idle) {
   if (guest.nics.empty()) return result;
   const auto placed = with_placements(kernel, guest);
   if (!placed) return fail(placed.error());
-  auto owned = kernel.owned(Scope{.parents = known_parents(kernel, *placed), .addresses = std::nullopt});
+  auto parents = known_parents(kernel, *placed);
+  if (!parents) return fail(parents.error());
+  auto owned = kernel.owned(Scope{.parents = std::move(*parents), .addresses = std::nullopt});
   if (!owned) return fail(owned.error());
   auto going = departing(kernel, *owned, macs_of(guest), guest);
   if (!going) return fail(going.error());
@@ -127,8 +152,9 @@ PlanResult plan_make_way(Kernel& kernel, const Guest& guest) {
     if (!wants_whole_parent(placement)) continue;
     const IfName& name = placement->parent;
     const auto parent = kernel.index_of(name);
-    if (!parent) continue;  // whoever makes the macvtap is about to say so
-    auto owned = owned_on(kernel, *parent);
+    if (!parent) return fail(parent.error());
+    if (!*parent) continue;  // whoever makes the macvtap is about to say so
+    auto owned = owned_on(kernel, **parent);
     if (!owned) return fail(owned.error());
     if (owned->shims.empty()) continue;
     auto idle = departing(kernel, *owned, {}, guest);
@@ -231,6 +257,7 @@ PlanResult plan_host_down(Kernel& kernel, const ManualRequest& request) {
 std::vector<Error> apply_all(Kernel& kernel, std::span<const Change> changes) {
   std::vector<Error> errors;
   std::set<unsigned> without_shim;  // parents
+  Unexplained unexplained;
   for (const auto& change : changes) {
     const unsigned parent = std::visit(
         [](const auto& c) -> unsigned {
@@ -238,12 +265,13 @@ std::vector<Error> apply_all(Kernel& kernel, std::span<const Change> changes) {
           return 0;
         },
         change);
-    if (without_shim.contains(parent)) continue;
+    if (without_shim.contains(parent) || unexplained.comes_of(change)) continue;
     const auto status = kernel.apply(change);
     if (status) continue;
     // Somebody was faster; what we wanted gone is gone.
     if (is_deletion(change) && status.error().kind == ErrorKind::kNotFound) continue;
     errors.push_back(status.error());
+    unexplained.note_failure(change);
     if (std::holds_alternative<CreateShim>(change) || std::holds_alternative<FinishShim>(change))
       without_shim.insert(parent);
   }

@@ -120,8 +120,8 @@ class Kernel {
   // The parent with its addresses and gateways. kNotFound when there is no such link.
   virtual std::expected<Parent, Error> parent(const IfName& name) = 0;
   virtual std::expected<Parent, Error> parent(unsigned index) = 0;
-  // nullopt when there is no such link.
-  virtual std::optional<unsigned> index_of(const IfName& name) = 0;
+  // nullopt when there is no such link; an error when the kernel could not be asked.
+  virtual std::expected<std::optional<unsigned>, Error> index_of(const IfName& name) = 0;
   // The macvlan or macvtap of this name; nullopt when there is none, whatever else is called so.
   virtual std::expected<std::optional<Child>, Error> child(const IfName& name) = 0;
   // Every macvlan and macvtap in this namespace, ours included.

@@ -6,11 +6,19 @@
 namespace vmt {
 namespace {
 
-std::optional<Placement> placement_on(Kernel& kernel, const Child& device, const std::optional<Placement>& wanted) {
+std::expected<std::optional<Placement>, Error> placement_on(Kernel& kernel, const Child& device,
+                                                            const std::optional<Placement>& wanted) {
   // The name that the user has written may be an altname; it finds the parent as well, and needs one query less.
-  if (wanted && kernel.index_of(wanted->parent) == device.parent) return Placement{wanted->parent, device.mode};
+  if (wanted) {
+    const auto index = kernel.index_of(wanted->parent);
+    if (!index) return fail(index.error());
+    if (*index == device.parent) return Placement{wanted->parent, device.mode};
+  }
+  if (device.parent == 0) return std::nullopt;  // in another namespace, where we have no shim
   const auto parent = kernel.parent(device.parent);
-  if (!parent) return std::nullopt;  // in another namespace, where we have no shim
+  if (!parent && parent.error().kind != ErrorKind::kNotFound && parent.error().kind != ErrorKind::kInvalid)
+    return fail(parent.error());
+  if (!parent) return std::nullopt;
   return Placement{parent->name, device.mode};
 }
 
@@ -22,10 +30,17 @@ std::expected<Guest, Error> with_placements(Kernel& kernel, Guest guest) {
     if (source == nullptr) continue;
     const auto child = kernel.child(source->device);
     if (!child) return fail(child.error());
-    if (*child && (*child)->macvtap)
-      source->wanted = placement_on(kernel, **child, source->wanted);
-    else if (*child || kernel.index_of(source->device))
+    if (*child && (*child)->macvtap) {
+      auto placement = placement_on(kernel, **child, source->wanted);
+      if (!placement) return fail(placement.error());
+      source->wanted = std::move(*placement);
+    } else if (*child) {
       source->wanted.reset();
+    } else {
+      const auto index = kernel.index_of(source->device);
+      if (!index) return fail(index.error());
+      if (*index) source->wanted.reset();
+    }
   }
   return guest;
 }

@@ -45,9 +45,11 @@ std::expected<std::vector<NeighbourAnswer>, Error> RtnlKernel::neighbours(const 
   return socket_.collect(query, "list neighbours", decode_neighbour);
 }
 
-std::optional<unsigned> RtnlKernel::index_of(const IfName& name) {
-  const auto answer = read_link(socket_, request::link_by_name(name), "look up link");
-  return answer ? std::optional(answer->index) : std::nullopt;
+std::expected<std::optional<unsigned>, Error> RtnlKernel::index_of(const IfName& name) {
+  const auto answer = read_link(socket_, request::link_by_name(name), "look up " + name.str());
+  if (answer) return answer->index;
+  if (answer.error().kind == ErrorKind::kNotFound) return std::nullopt;
+  return fail(answer.error());
 }
 
 std::expected<Parent, Error> RtnlKernel::parent(const IfName& name) {

@@ -27,18 +27,20 @@ constexpr Sysctl kShimSysctls[] = {
     {"/proc/sys/net/ipv6/neigh/{}/proxy_delay", "0"},
 };
 
-Status write(const Sysctl& sysctl, std::string_view link) {
+// False when there is no such file, as on a host without IPv6. Nothing else means that.
+std::expected<bool, Error> write(const Sysctl& sysctl, std::string_view link) {
   const std::string path = fmt::format(fmt::runtime(sysctl.path), link);
   const Fd file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  if (!file && errno == ENOENT) return false;
   if (!file || ::write(file.get(), sysctl.value.data(), sysctl.value.size()) < 0)
     return fail(errno_error(errno, fmt::format("write {} to {}", sysctl.value, path)));
-  return {};
+  return true;
 }
 
 Status disable_ipv6_on(std::string_view link) {
-  const auto status = write({"/proc/sys/net/ipv6/conf/{}/disable_ipv6", "1"}, link);
-  if (!status && status.error().kind == ErrorKind::kNotFound) return {};
-  return status;
+  const auto written = write({"/proc/sys/net/ipv6/conf/{}/disable_ipv6", "1"}, link);
+  if (!written) return fail(written.error());
+  return {};
 }
 
 }  // namespace
@@ -53,9 +55,8 @@ Status disable_ipv6_by_default() {
 
 std::expected<bool, Error> write_shim_sysctls(const IfName& link) {
   for (const auto& sysctl : kShimSysctls) {
-    const auto status = write(sysctl, link.str());
-    if (!status && status.error().kind == ErrorKind::kNotFound) return false;
-    if (!status) return fail(status.error());
+    const auto written = write(sysctl, link.str());
+    if (!written || !*written) return written;
   }
   return true;
 }

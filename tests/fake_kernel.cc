@@ -106,7 +106,7 @@ std::expected<Parent, Error> FakeKernel::parent(unsigned index) {
   return *it;
 }
 
-std::optional<unsigned> FakeKernel::index_of(const IfName& name) {
+std::expected<std::optional<unsigned>, Error> FakeKernel::index_of(const IfName& name) {
   const auto found = parent(name);
   return found ? std::optional(found->index) : std::nullopt;
 }
@@ -245,7 +245,7 @@ Status FakeKernel::add(const CreateDevice& change) {
   const auto on = parent(spec.parent);
   if (!on) return failed(ENODEV, change);
   if (const auto same = *child(spec.name); same && same->ours && !same->use) remove_link(same->index);
-  if (*child(spec.name) || index_of(spec.name) || foreign_links_.contains(spec.name.str()))
+  if (*child(spec.name) || *index_of(spec.name) || foreign_links_.contains(spec.name.str()))
     return failed(EEXIST, change);
   const auto others = children();
   for (const auto& other : *others)

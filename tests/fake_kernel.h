@@ -37,7 +37,7 @@ class FakeKernel : public Kernel {
   // ---- Kernel ----
   std::expected<Parent, Error> parent(const IfName& name) override;
   std::expected<Parent, Error> parent(unsigned index) override;
-  std::optional<unsigned> index_of(const IfName& name) override;
+  std::expected<std::optional<unsigned>, Error> index_of(const IfName& name) override;
   std::expected<std::optional<Child>, Error> child(const IfName& name) override;
   std::expected<std::vector<Child>, Error> children() override;
   std::expected<std::optional<RouteView>, Error> route_to(const IpAddress& address) override;

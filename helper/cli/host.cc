@@ -83,7 +83,9 @@ class HostUp {
     if (!planned) return planned;
     const auto links = all_links(kernel);
     if (!links) return fail(links.error());
-    parent_ = *kernel.index_of(request_.parent);
+    const auto parent = kernel.parent(request_.parent);
+    if (!parent) return fail(parent.error());
+    parent_ = parent->index;
     for (const auto& link : links->all)
       if (link.parent == parent_ && link.mode == MacvlanMode::kBridge && link.index != shim_index(parent_))
         guests_.push_back(link.mac);

@@ -146,7 +146,11 @@ Status examine_premade(Kernel& kernel, std::vector<Guest>& guests, std::vector<s
       if (source == nullptr) continue;
       const auto link = kernel.child(source->device);
       if (!link) return fail(link.error());
-      if (!*link && kernel.index_of(source->device)) continue;  // a plain tap
+      if (!*link) {
+        const auto index = kernel.index_of(source->device);
+        if (!index) return fail(index.error());
+        if (*index) continue;  // a plain tap
+      }
       if (const auto trouble = trouble_with(nic, *source, *link))
         findings.push_back(fmt::format("guest {} ({}): {}", quoted(guest.name), nic.mac.str(), *trouble));
     }

@@ -55,14 +55,19 @@ bool keep_only(std::array<int, 4> fds) {
   return close_range(4, ~0U, 0) == 0;
 }
 
+// False at the end of what there is to read.
+bool read_byte(int fd) {
+  char byte = 0;
+  ssize_t size = 0;
+  do size = ::read(fd, &byte, 1);
+  while (size < 0 && errno == EINTR);
+  return size == 1;
+}
+
 [[noreturn]] void be_child(const Fd& tap, const Fd& frames, const Fd& owner, Fd told) {
   setsid();
   if (chdir("/") < 0 || !keep_only({tap.get(), frames.get(), owner.get(), told.get()})) _exit(1);
-  char go = 0;
-  ssize_t size = 0;
-  do size = ::read(3, &go, 1);
-  while (size < 0 && errno == EINTR);
-  if (size != 1) _exit(1);
+  if (::write(3, "", 1) != 1 || !read_byte(3)) _exit(1);
   close(3);
   adopt(Fd(0), Fd(1), Fd(2), Clock::now() + kAdoptionPatience);
   _exit(0);
@@ -105,17 +110,22 @@ std::expected<Fd, Error> guest_frames(unsigned index) {
 
 std::expected<Adoption, Error> Adoption::prepare(const Fd& tap, const Fd& frames, const Fd& owner) {
   std::array<int, 2> ends{};
-  if (pipe2(ends.data(), O_CLOEXEC) < 0) return fail(errno_error(errno, "make a pipe"));
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) < 0)
+    return fail(errno_error(errno, "make a pair of sockets"));
   Fd told(ends[0]);
   Adoption adoption{Fd(ends[1])};
   const pid_t child = fork();
   if (child < 0) return fail(errno_error(errno, "fork the process that waits for the guest's first frame"));
   if (child == 0) be_child(tap, frames, owner, std::move(told));
+  told = Fd();  // so that the child's end is an end
+  if (!read_byte(adoption.go_.get()))
+    return fail(Error{ErrorKind::kFailed, "start the process that waits for the guest's first frame: it has ended"});
   return adoption;
 }
 
 Status Adoption::start() const {
-  if (::write(go_.get(), "", 1) != 1) return fail(errno_error(errno, "start waiting for the guest's first frame"));
+  if (send(go_.get(), "", 1, MSG_NOSIGNAL) != 1)
+    return fail(errno_error(errno, "start waiting for the guest's first frame"));
   return {};
 }
 

@@ -27,14 +27,14 @@ std::expected<Fd, Error> guest_frames(unsigned index);
 // that nobody waits for it. Unless it is told, by an error or a kill of its parent, it goes with the Adoption.
 class Adoption {
  public:
-  // Forks it. `owner` is a pidfd.
+  // Forks it, and waits until it has come so far that it can only fail with the kernel. `owner` is a pidfd.
   static std::expected<Adoption, Error> prepare(const Fd& tap, const Fd& frames, const Fd& owner);
   Status start() const;
 
  private:
   explicit Adoption(Fd go) : go_(std::move(go)) {}
 
-  Fd go_;  // a pipe that the child reads from
+  Fd go_;  // a socket that the child reads from
 };
 
 // What the child does: returns when the MAC has been set, `owner` has died, or at `deadline`, however many frames come.

@@ -52,7 +52,7 @@ std::string World::troubles() {
   std::string all;
   for (unsigned i = 0; i < kParents; ++i) {
     const auto parent = kernel_.parent(*IfName::parse(parent_name(i)));
-    if (parent && kernel_.index_of(shim_name(parent->index)) && shim_on(owned(), parent->index) == nullptr)
+    if (parent && *kernel_.index_of(shim_name(parent->index)) && shim_on(owned(), parent->index) == nullptr)
       all += fmt::format("{} has a stranger's shim; ", parent_name(i));
   }
   for (const auto& address : strangers_on_shims(owned()))
@@ -87,7 +87,7 @@ void World::excuse(Expected& one, const NicState& nic) {
   if (renamed || nic.source != parent.name.str()) because("its parent is renamed", "");
   if (nic.mode != MacvlanMode::kBridge)
     because("its mode", fmt::format("no host access in mode {}", to_string(nic.mode)));
-  if (kernel_.index_of(shim_name(parent.index)) && shim_on(owned(), parent.index) == nullptr)
+  if (*kernel_.index_of(shim_name(parent.index)) && shim_on(owned(), parent.index) == nullptr)
     because("a stranger has the shim's name", shim_name(parent.index).str());
   const std::string text = one.address.str();
   bool on_link = false;

@@ -72,7 +72,7 @@ std::expected<Twin, Error> Twin::of(RtnlKernel& real, const std::set<IpAddress>&
     if (!parent) return fail(parent.error());
     host.parents.push_back(*parent);
     const IfName name = shim_name(parent->index);
-    if (real.index_of(name) && !contains(owned->shims, name, &Shim::name)) host.foreign_links.insert(name.str());
+    if (*real.index_of(name) && !contains(owned->shims, name, &Shim::name)) host.foreign_links.insert(name.str());
   }
   for (const auto& address : addresses) {
     const auto route = real.route_to(address);

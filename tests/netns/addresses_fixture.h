@@ -26,7 +26,7 @@ class AddressesTest : public DeviceCliTest {
     DeviceCliTest::SetUp();
     if (IsSkipped() || HasFatalFailure()) return;
     kernel_ = std::make_unique<RtnlKernel>(std::move(*RtnlKernel::open()));
-    eth0_ = *kernel_->index_of(*IfName::parse("eth0"));
+    eth0_ = **kernel_->index_of(*IfName::parse("eth0"));
     shim_ = shim_name(eth0_).str();
     write_node("192.0.2.61");
   }

@@ -236,7 +236,7 @@ TEST_F(HostAccessTest, AGuestWhoseParentWasRenamedLeavesNothingBehind) {
 
 TEST_F(HostAccessTest, AMeddledWithShimIsRepaired) {
   start(web_);
-  const std::string shim = shim_name(*kernel_->index_of(*IfName::parse("eth0"))).str();
+  const std::string shim = shim_name(**kernel_->index_of(*IfName::parse("eth0"))).str();
   for (const std::string& meddling : std::initializer_list<std::string>{
            "echo 0 >/proc/sys/net/ipv4/conf/" + shim + "/arp_filter",
            "echo 0 >/proc/sys/net/ipv6/conf/" + shim + "/proxy_ndp",

@@ -115,7 +115,7 @@ TEST_P(KernelContractTest, AMissingParentIsNotFound) {
   ASSERT_FALSE(missing);
   EXPECT_EQ(missing.error().kind, ErrorKind::kNotFound);
   EXPECT_THAT(missing.error().message, testing::HasSubstr("eth9"));
-  EXPECT_FALSE(kernel_->index_of(*IfName::parse("eth9")));
+  EXPECT_EQ(kernel_->index_of(*IfName::parse("eth9")), std::optional<unsigned>());
 }
 
 TEST_P(KernelContractTest, SeesChildrenOfOthers) {

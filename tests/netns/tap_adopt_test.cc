@@ -144,6 +144,29 @@ TEST_F(TapAdoptTest, TheChildGoesWithTheProcessThatAsked) {
   expect_world(before_, "killed");
 }
 
+TEST_F(TapAdoptTest, AChildThatCannotWaitIsAnErrorAndNoTapIsHandedOver) {
+  Call call = ask("eth0");
+  call.uid = call.gid = 0;
+  call.program = "/usr/bin/strace";
+  call.words = {"-f",
+                "-qq",
+                "-o",
+                "/dev/null",
+                "-e",
+                "trace=close_range",
+                "-e",
+                "inject=close_range:error=ENOMEM",
+                "/run/bin/qemu-macvtap-helper",
+                "--br=eth0",
+                "--fd=FD"};
+  const Outcome outcome = run(call);
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_THAT(outcome.err, testing::HasSubstr("the process that waits for the guest's first frame"));
+  EXPECT_THAT(outcome.taps, IsEmpty());
+  EXPECT_THAT(helpers(), IsEmpty());
+  expect_world(before_, "a child that cannot wait");
+}
+
 TEST_F(TapAdoptTest, KilledAtAnyMessageItLeavesNoChild) {
   // The last message is the tap's: by then the child is there.
   bool survived = false;
