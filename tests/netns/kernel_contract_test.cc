@@ -92,7 +92,7 @@ TEST_P(KernelContractTest, DescribesAParentByNameAndIndex) {
     EXPECT_TRUE(parent->addresses[1].preferred);
     EXPECT_THAT(parent->gateways, ElementsAre(ip("192.0.2.1")));
   }
-  EXPECT_EQ(kernel_->index_of(kEth0), parent_);
+  EXPECT_EQ(kernel_->index_of(kEth0).value(), parent_);
 }
 
 TEST_P(KernelContractTest, ANeighbourKeepsItsOrigin) {
@@ -115,7 +115,7 @@ TEST_P(KernelContractTest, AMissingParentIsNotFound) {
   ASSERT_FALSE(missing);
   EXPECT_EQ(missing.error().kind, ErrorKind::kNotFound);
   EXPECT_THAT(missing.error().message, testing::HasSubstr("eth9"));
-  EXPECT_EQ(kernel_->index_of(*IfName::parse("eth9")), std::optional<unsigned>());
+  EXPECT_EQ(kernel_->index_of(*IfName::parse("eth9")).value(), std::nullopt);
 }
 
 TEST_P(KernelContractTest, SeesChildrenOfOthers) {
