@@ -37,8 +37,8 @@ Program watch(Program::Counted counted) {
 
 const Program kClean = command({"clean"});
 const Program kSync = command({"sync", "--connect", "test:///run/node.xml"});
-const Program kHostUp =
-    command({"host", "up", "eth0", "--guest", "192.0.2.61", "--guest", "2001:db8:1::61", "--address", "192.0.2.60/32"});
+const Program kHostUp = command({"host", "up", "eth0", "--guest", "192.0.2.61=52:54:00:12:34:61", "--guest",
+                                 "2001:db8:1::61=52:54:00:12:34:61", "--address", "192.0.2.60/32"});
 const Program kCreate = command({"create", "tap-a", "--parent", "eth0", "--mac", kMac, "--owner", "daemon"});
 const Program kCreateTwo =
     command({"create", "tap-a", "tap-b", "--parent", "eth0", "--mode", "vepa", "--type", "macvlan"});

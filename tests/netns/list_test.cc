@@ -21,7 +21,7 @@ TEST_F(DeviceCliTest, ListAgreesWithIpAboutEverybodysDevices) {
   EXPECT_EQ(output_of(kCli + "list 2>/dev/null"), "no macvtap and no macvlan\n");
   run("create tap-web --parent eth0 --mtu 1400");
   run("create lan --parent eth0 --type macvlan --mode private --down");
-  run("host up eth0 --guest 192.0.2.70");
+  run("host up eth0 --guest 192.0.2.70=52:54:00:12:34:70");
   sh("ip link add link eth0 name theirs type macvtap mode vepa");
   const json taps = ip("link show type macvtap");
   const json vlans = ip("link show type macvlan");
