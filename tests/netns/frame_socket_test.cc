@@ -186,7 +186,10 @@ TEST_F(FrameSocketTest, CountsWhatItHadNoRoomFor) {
   }
   EXPECT_GE(received, 200U);
   EXPECT_LE(received, 2000U);
-  EXPECT_EQ(shim.take_dropped(), kSent - received);
+  // Now and then a frame of the guest's own stack is among them.
+  const std::size_t dropped = shim.take_dropped();
+  EXPECT_GE(dropped, kSent - received);
+  EXPECT_LE(dropped, kSent - received + 5);
   EXPECT_EQ(shim.take_dropped(), 0U);
 }
 
