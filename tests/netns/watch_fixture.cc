@@ -140,6 +140,11 @@ bool WatchTest::never(const std::function<bool()>& condition) {
   return !poll_until(condition, std::chrono::seconds(1));
 }
 
+int WatchTest::listens_on() {
+  // The fifth column is the link; shims have ifindices of their own (shim_index).
+  return std::stoi(output_of("awk '$5 > 1073741824 && $5 < 1342177280' /proc/net/packet | wc -l"));
+}
+
 std::string WatchTest::shims() {
   return output_of("ip -o link show group 1986884609 | grep -o 'vmt-[0-9]*'");
 }

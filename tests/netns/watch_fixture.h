@@ -43,6 +43,8 @@ class WatchTest : public NamespaceTest {
   static bool reaches(const std::string& from, const std::string& to);
   // Waits for at most ten seconds.
   static bool eventually(const std::function<bool()>& condition);
+  // On how many shims the watcher listens; that is some ms after they are there.
+  static int listens_on();
   // The names of the shims there are, a line each.
   static std::string shims();
   static bool has_route(const std::string& address);
