@@ -30,6 +30,11 @@ class FrameSocketTest : public FrameLanTest {
   // Sent after what must not be heard: it comes alone, then.
   static constexpr const char* kMark = "52:54:00:12:34:56 192.0.2.250";
   static void mark(FrameSocket& from) { send(from, arp_from(*MacAddress::parse(kMac), "192.0.2.250")); }
+  // Hears "web", and of that only what the test sends: neither its own stack nor anyone else on the LAN.
+  static FrameSocket listen_to_the_test_alone() {
+    sh("ip netns exec web sysctl -qw net.ipv6.conf.g0.disable_ipv6=1");
+    return listen("", "vmt-1", {.muted = {}, .only = std::vector{*MacAddress::parse(kMac)}});
+  }
 };
 
 TEST_F(FrameSocketTest, HearsAGuestsArpDuplicateDetectionAndDhcp) {
@@ -174,9 +179,7 @@ TEST_F(FrameSocketTest, ItsRulesHoldFromTheFirstFrameOn) {
 }
 
 TEST_F(FrameSocketTest, CountsWhatItHadNoRoomFor) {
-  // What its own stack and others say would be counted, too.
-  sh("ip netns exec web sysctl -qw net.ipv6.conf.g0.disable_ipv6=1");
-  auto shim = listen("", "vmt-1", {.muted = {}, .only = std::vector{*MacAddress::parse(kMac)}});
+  auto shim = listen_to_the_test_alone();
   auto web = listen("web", "g0");
   constexpr std::size_t kSent = 3000;
   for (std::size_t i = 0; i < kSent; ++i) send(web, kArpRequest);
@@ -194,7 +197,7 @@ TEST_F(FrameSocketTest, CountsWhatItHadNoRoomFor) {
 
 TEST_F(FrameSocketTest, OutlivesItsLinkBeingDownAndHearsAgain) {
   sh("ip link set vmt-1 down");
-  auto shim = listen("", "vmt-1");
+  auto shim = listen_to_the_test_alone();
   auto web = listen("web", "g0");
   FrameBatch batch;
   for (int i = 0; i < 2; ++i) {
