@@ -54,8 +54,10 @@ void Learning::update(std::vector<Ground> grounds, const std::vector<LearnedAddr
   });
   std::set<GuestKey> newcomers;
   for (const auto& [index, ground] : grounds_)
-    for (const auto& [mac, nic] : ground.guests)
-      if (guests_.try_emplace(GuestKey{index, mac}).second) newcomers.insert({index, mac});
+    for (const auto& [mac, nic] : ground.guests) {
+      const GuestKey guest{index, mac};
+      if (!std::exchange(guests_[guest].up, nic.up) && nic.up) newcomers.insert(guest);
+    }
   std::erase_if(known_, [](const auto& entry) { return entry.second.origin == Origin::kGiven; });
   for (const auto& g : given)
     known_.insert_or_assign(g.address,
@@ -138,17 +140,18 @@ bool Learning::is_down(const GuestKey& guest) const {
 void Learning::hear(unsigned parent, const Heard& heard, Time now) {
   check_the_silent(now);
   const GuestKey guest{parent, heard.mac};
-  // The same guest on the host that it is about to leave.
-  if (is_down(guest)) return;
+  // The same guest on the host that it is about to leave; or it is up by now, and that has not been read yet.
+  const bool down = is_down(guest);
   const bool is_guest = state(guest) != nullptr;
   if (heard.kind == Heard::Kind::kQuestion) {
-    if (is_guest) answer(guest, heard.address, *heard.asker);
+    if (is_guest && !down) answer(guest, heard.address, *heard.asker);
     return;
   }
-  if (!is_guest) {
+  if (!is_guest || down) {
     if (overheard_.size() == kMaxOverheard) overheard_.pop_front();
     overheard_.push_back({parent, heard, now});
   }
+  if (down) return;
   if (heard.kind == Heard::Kind::kLease) {
     if (is_guest) expect_lease(guest, heard.address, now);
   } else if (is_guest) {

@@ -64,8 +64,8 @@ class Learning {
   // For so long a refused claim is refused unheard, and an address that was defended is not questioned again.
   static constexpr Milliseconds kRefusal{10'000};
   static constexpr std::size_t kMaxRefusals = 64;  // of one MAC
-  // What strangers said so long ago, so many of them at most, counts if they turn out to be guests: a guest may speak
-  // before the kernel's news of its macvtap, or of that one's new MAC, have been read.
+  // What strangers said so long ago, so many of them at most, counts if they turn out to be guests that are up: a guest
+  // may speak before the kernel's news of its macvtap, of its being up, or of its new MAC, have been read.
   static constexpr Milliseconds kMemory{5'000};
   static constexpr std::size_t kMaxOverheard = 512;
   static constexpr std::size_t kMaxNotes = 16;  // about one MAC
@@ -149,6 +149,7 @@ class Learning {
     Time due;
   };
   struct GuestState {
+    bool up = false;
     std::map<IpAddress, Time> refused;  // until when
     std::optional<Lease> lease;
     Time unheard_until = {};
@@ -206,7 +207,7 @@ class Learning {
   std::map<GuestKey, GuestState> guests_;
   std::map<IpAddress, Known> known_;
   std::map<IpAddress, Case> cases_;
-  std::deque<Overheard> overheard_;  // from strangers
+  std::deque<Overheard> overheard_;  // from strangers, and from guests while they were down
   Time next_look_ = {};              // for silent ones
   Time next_search_ = {};            // after an address that the host missed
   std::size_t asked_so_far_ = 0;

@@ -49,11 +49,15 @@ class RtnlEventsTest : public NamespaceTest {
     NamespaceTest::SetUp();
     if (IsSkipped() || HasFatalFailure()) return;
     add_lan();
-    // The carrier's news come late, and addresses with it; who waits for a lock on the links has waited for both.
-    sh("for i in $(seq 500); do grep -q up /sys/class/net/eth0/operstate && ! ip -6 addr show tentative | grep -q . && "
-       "break; sleep 0.01; done; ip link set lo up");
+    settle("eth0");
     sh("ip netns add web");
     eth0_ = if_nametoindex("eth0");
+  }
+  // The carrier's news come late, and addresses with it; who waits for a lock on the links has waited for both.
+  static void settle(const std::string& link) {
+    sh("for i in $(seq 500); do grep -q up /sys/class/net/" + link +
+       "/operstate && ! ip -6 addr show tentative | "
+       "grep -q . && break; sleep 0.01; done; ip link set lo up");
   }
   static RtnlEvents listen(int receive_buffer = RtnlEvents::kReceiveBuffer) {
     auto events = RtnlEvents::open(receive_buffer);

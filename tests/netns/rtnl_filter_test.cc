@@ -101,6 +101,7 @@ class AuthorTest : public RtnlEventsTest {
         .parent = eth0_, .parent_name = *IfName::parse("eth0"), .mac = *MacAddress::parse("52:54:00:00:00:77")}));
     ASSERT_TRUE(kernel_->apply(FinishShim{.parent = eth0_, .role = ShimRole::kGuests}));
     ASSERT_TRUE(kernel_->owned({}));
+    settle(shim_name(eth0_).str());
     shim_ = shim_index(eth0_);
   }
   std::optional<RtnlKernel> kernel_;

@@ -289,6 +289,22 @@ TEST_F(LearningTest, AGuestThatSpeaksBeforeItIsKnownIsHeardAllTheSame) {
   EXPECT_FALSE(learning_.due());
 }
 
+TEST_F(LearningTest, AGuestThatSpeaksBeforeItIsKnownToBeUpIsHeardWhenItIs) {
+  auto here = ground(kParent, "eth0", "192.0.2.10/24", {kWeb, kDb});
+  here.guests.at(kWeb).up = false;
+  learning_.update({here}, {}, now_);
+  claim(kWeb, "192.0.2.61");
+  now_ += milliseconds(100);
+  learning_.update({here}, {}, now_);
+  EXPECT_THAT(after(seconds(1)).learn, IsEmpty());
+  here.guests.at(kWeb).up = true;
+  learning_.update({here}, {}, now_);
+  EXPECT_THAT(after(seconds(1)).learn, ElementsAre(LearnedAddress{kParent, kWeb, ip("192.0.2.61")}));
+  claim(kWeb, "192.0.2.62");
+  learning_.update({here}, {}, now_);
+  EXPECT_THAT(after(seconds(1)).learn, SizeIs(1)) << "once, and not at every look";
+}
+
 TEST_F(LearningTest, WhatAStrangerSaidLongAgoDoesNotCount) {
   update({}, {kDb});
   claim(kWeb, "192.0.2.61");
