@@ -52,6 +52,7 @@ void Learning::update(std::vector<Ground> grounds, const std::vector<LearnedAddr
     const Ground* where = ground(entry.first.parent);
     return where == nullptr || !where->guests.contains(entry.first.mac);
   });
+  std::erase_if(leases_, [&](const auto& entry) { return state(entry.first) == nullptr; });
   std::set<GuestKey> newcomers;
   for (const auto& [index, ground] : grounds_)
     for (const auto& [mac, nic] : ground.guests) {
@@ -162,8 +163,8 @@ void Learning::hear(unsigned parent, const Heard& heard, Time now) {
 }
 
 void Learning::hear_guest(const GuestKey& guest, const IpAddress& address, Time now) {
-  auto& lease = state(guest)->lease;
-  if (lease && lease->address == address) lease.reset();
+  if (const auto lease = leases_.find(guest); lease != leases_.end() && lease->second.address == address)
+    leases_.erase(lease);
   const auto known = known_.find(address);
   if (known == known_.end() || known->second.parent != guest.parent || known->second.mac != guest.mac)
     return claim(guest, address, now);

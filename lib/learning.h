@@ -151,7 +151,6 @@ class Learning {
   struct GuestState {
     bool up = false;
     std::map<IpAddress, Time> refused;  // until when
-    std::optional<Lease> lease;
     Time unheard_until = {};
     std::set<std::string> said;
   };
@@ -207,6 +206,7 @@ class Learning {
   std::map<GuestKey, GuestState> guests_;
   std::map<IpAddress, Known> known_;
   std::map<IpAddress, Case> cases_;
+  std::map<GuestKey, Lease> leases_;
   std::deque<Overheard> overheard_;  // from strangers, and from guests while they were down
   Time next_look_ = {};              // for silent ones
   Time next_search_ = {};            // after an address that the host missed

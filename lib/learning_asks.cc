@@ -33,10 +33,9 @@ void Learning::expect_lease(const GuestKey& guest, const IpAddress& address, Tim
   const auto known = known_.find(address);
   const bool has_it = known != known_.end() && known->second.mac == guest.mac && known->second.parent == guest.parent;
   if (has_it || !may_learn(guest) || !why_never(guest, address).empty()) return;
-  auto& lease = state(guest)->lease;
   // Repeated requests must not put off the questions.
-  if (lease && lease->address == address) return;
-  lease = Lease{.address = address, .due = now + kLeaseAsks[0]};
+  if (const auto lease = leases_.find(guest); lease != leases_.end() && lease->second.address == address) return;
+  leases_.insert_or_assign(guest, Lease{.address = address, .due = now + kLeaseAsks[0]});
 }
 
 // A guest of which no address is known here would get no further answer: the host has no route to it.
@@ -104,8 +103,7 @@ std::optional<Learning::Time> Learning::due() const {
     if (!first || time < *first) first = time;
   };
   for (const auto& [address, open] : cases_) consider(open.due);
-  for (const auto& [guest, state] : guests_)
-    if (state.lease) consider(state.lease->due);
+  for (const auto& [guest, lease] : leases_) consider(lease.due);
   return first;
 }
 
@@ -146,18 +144,16 @@ Learning::Milliseconds Learning::patience(const Case& open) {
 }
 
 void Learning::ask_lessees(Time now) {
-  for (auto& [guest, state] : guests_) {
-    if (!state.lease || state.lease->due > now) continue;
-    if (state.lease->asked < kNamelessAsks && state.lease->address.is_v4())
+  for (auto& [guest, lease] : leases_) {
+    if (lease.due > now) continue;
+    if (lease.asked < kNamelessAsks && lease.address.is_v4())
       decisions_.questions.push_back(
-          {.parent = guest.parent, .source = kNobody, .address = state.lease->address, .guest = guest.mac});
+          {.parent = guest.parent, .source = kNobody, .address = lease.address, .guest = guest.mac});
     else
-      ask(guest.parent, state.lease->address, guest.mac);
-    if (++state.lease->asked == kLeaseAsks.size())
-      state.lease.reset();
-    else
-      state.lease->due = now + kLeaseAsks[state.lease->asked];
+      ask(guest.parent, lease.address, guest.mac);
+    if (++lease.asked < kLeaseAsks.size()) lease.due = now + kLeaseAsks[lease.asked];
   }
+  std::erase_if(leases_, [](const auto& entry) { return entry.second.asked == kLeaseAsks.size(); });
 }
 
 }  // namespace vmt
