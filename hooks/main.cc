@@ -24,6 +24,7 @@
 #include "lib/devices.h"
 #include "lib/host_access.h"
 #include "lib/lock.h"
+#include "lib/marked_stop.h"
 #include "lib/rtnl_kernel.h"
 #include "lib/watcher_lock.h"
 #include "xml/domain.h"
@@ -97,6 +98,16 @@ bool awaits_device(const vmt::Guest& guest) {
   });
 }
 
+vmt::PlanResult plan_end(vmt::Kernel& kernel, const vmt::Guest& guest) {
+  const bool watched = vmt::running_watcher().has_value();
+  const auto idle = watched ? vmt::IdleShims::kStay : vmt::IdleShims::kGo;
+  if (watched || !vmt::has_had_watcher()) {
+    auto marked = vmt::plan_marked_stop(kernel, guest, config_or_defaults(), idle);
+    if (marked && *marked) return std::move(**marked);
+  }
+  return vmt::plan_stop(kernel, guest, idle);
+}
+
 void act(vmt::HookAction action, vmt::Kernel& kernel, const vmt::Guest& guest) {
   switch (action) {
     case vmt::HookAction::kPrepare:
@@ -109,8 +120,7 @@ void act(vmt::HookAction action, vmt::Kernel& kernel, const vmt::Guest& guest) {
       break;
     case vmt::HookAction::kStop:
       // In this order: with its device the guest's parent would be forgotten.
-      carry_out(kernel,
-                vmt::plan_stop(kernel, guest, vmt::running_watcher() ? vmt::IdleShims::kStay : vmt::IdleShims::kGo));
+      carry_out(kernel, plan_end(kernel, guest));
       carry_out(kernel, vmt::plan_devices_gone(kernel, guest));
       break;
     case vmt::HookAction::kNothing:

@@ -145,8 +145,14 @@ PlanResult plan_attachments(Kernel& kernel, Attachments wanted, const Config& co
     addresses.insert(addresses.end(), nic.learned.begin(), nic.learned.end());
   }
   addresses = unique(std::move(addresses));
+  std::vector<MacAddress> marked;
+  for (const auto& nic : wanted.nics)
+    if (nic.mark) marked.push_back(nic.mac);
   auto owned =
-      whole != nullptr ? whole->owned : kernel.owned(Scope{.parents = indices(facts.parents), .addresses = addresses});
+      whole != nullptr
+          ? whole->owned
+          : kernel.owned(
+                Scope{.parents = indices(facts.parents), .addresses = addresses, .marks = unique(std::move(marked))});
   if (!owned) return fail(owned.error());
   facts.neighbours = owned->neighbours;
   std::ranges::copy_if(owned->routes, std::back_inserter(facts.manual), &GuestRoute::manual);

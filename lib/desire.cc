@@ -107,7 +107,6 @@ void desire_addresses(const Attachment& nic, Origin origin, const Parent& parent
 Attachments attachments_of(const Guest& guest, const Config& config) {
   Attachments result;
   if (!guest.host_access) return result;
-  const auto configured = config.given_to(guest);
   for (const auto& nic : guest.nics) {
     const auto placement = placement_of(nic);
     if (!placement || !config.host_access_on(placement->parent)) continue;
@@ -117,12 +116,21 @@ Attachments attachments_of(const Guest& guest, const Config& config) {
                                          why_no_shim(placement->mode)));
       continue;
     }
-    Attachment attachment{.guest = guest.name, .parent = placement->parent, .mac = nic.mac, .addresses = {}};
-    append_addresses(attachment.addresses, guest.given, nic.mac);
-    append_addresses(attachment.addresses, configured, nic.mac);
+    Attachment attachment{.guest = guest.name,
+                          .parent = placement->parent,
+                          .mac = nic.mac,
+                          .addresses = addresses_given(guest, config, nic.mac)};
+    if (guest.uuid) attachment.mark = mark_of(*guest.uuid, nic.mac, attachment.addresses);
     result.nics.push_back(std::move(attachment));
   }
   return result;
+}
+
+std::vector<IpAddress> addresses_given(const Guest& guest, const Config& config, const MacAddress& mac) {
+  std::vector<IpAddress> addresses;
+  append_addresses(addresses, guest.given, mac);
+  append_addresses(addresses, config.given_to(guest), mac);
+  return addresses;
 }
 
 DesiredShim shim_for(const Parent& parent, ShimRole role, const std::vector<IpPrefix>& numbered) {
@@ -169,6 +177,7 @@ Wish desire(std::span<const Attachment> nics, const Facts& facts, const Config& 
                         "the host only",
                         parent->name.str()));
     }
+    wish.desired.marks.push_back({.parent = parent->index, .mac = nic.mac, .mark = nic.mark});
     desire_addresses(nic, Origin::kGiven, *parent, facts, config, so_far, wish);
   }
   // After all that was given: it beats what was learned.

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -20,6 +21,7 @@ struct Attachment {
   MacAddress mac;
   std::vector<IpAddress> addresses;     // given
   std::vector<IpAddress> learned = {};  // heard from the guest itself, by the watcher
+  std::optional<MacAddress> mark = {};  // mark_of() it; nullopt: the domain is not known
 };
 
 // Notes are sentences for the log: what will not work, and why.
@@ -32,6 +34,9 @@ struct Attachments {
 // a parent that is switched off, or of a guest that is switched off, is left out; a note says so where a user may
 // wonder. Of a pre-made device it takes what `wanted` says: with_placements() comes first.
 Attachments attachments_of(const Guest& guest, const Config& config);
+
+// What is given to a NIC of the guest, metadata before configuration; each once.
+std::vector<IpAddress> addresses_given(const Guest& guest, const Config& config, const MacAddress& mac);
 
 // What the host said about the parents and addresses that the attachments name.
 struct Facts {

@@ -53,7 +53,7 @@ std::expected<Owned, Error> owned_on(Kernel& kernel, unsigned parent) {
 std::expected<Owned, Error> departing(Kernel& kernel, const Owned& owned, std::span<const MacAddress> macs,
                                       const Guest& guest) {
   Owned result = leaving(owned, {}, macs);
-  if (result.shims.empty() && result.neighbours.empty()) return result;
+  if (result.shims.empty() && result.neighbours.empty() && result.marks.empty()) return result;
   auto children = kernel.children();
   if (!children) return fail(children.error());
   std::erase_if(*children, [&](const Child& child) { return is_premade_of(child, guest); });

@@ -36,6 +36,12 @@ struct Describer {
   std::string operator()(const DeleteNeighbour& c) const {
     return fmt::format("unpin {} from link {}", c.guest.str(), c.shim);
   }
+  std::string operator()(const AddMark& c) const {
+    return fmt::format("mark a guest as {} at {} on {}", c.mark.str(), c.at.str(), shim_at(c.parent));
+  }
+  std::string operator()(const DeleteMark& c) const {
+    return fmt::format("delete the mark {} from link {}", c.at.str(), c.shim);
+  }
   std::string operator()(const AddRoute& c) const {
     return fmt::format("add route {} dev {} src {}", c.guest.str(), shim_at(c.parent), c.source.str());
   }

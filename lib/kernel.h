@@ -4,6 +4,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <variant>
 #include <vector>
@@ -58,6 +59,15 @@ struct DeleteNeighbour {
   unsigned shim = 0;  // ifindex
   IpAddress guest;
 };
+struct AddMark {
+  unsigned parent = 0;
+  IpAddress at;
+  MacAddress mark;
+};
+struct DeleteMark {
+  unsigned shim = 0;  // ifindex
+  IpAddress at;
+};
 struct AddRoute {
   unsigned parent = 0;
   IpAddress guest;
@@ -97,9 +107,9 @@ struct DeleteDevices {
   std::vector<Device> devices;
 };
 
-using Change =
-    std::variant<CreateShim, FinishShim, DeleteShim, AddAddress, DeleteAddress, AddProxy, DeleteProxy, AddNeighbour,
-                 DeleteNeighbour, AddRoute, DeleteRoute, CreateDevice, ChangeDevice, DeleteDevices>;
+using Change = std::variant<CreateShim, FinishShim, DeleteShim, AddAddress, DeleteAddress, AddProxy, DeleteProxy,
+                            AddNeighbour, DeleteNeighbour, AddMark, DeleteMark, AddRoute, DeleteRoute, CreateDevice,
+                            ChangeDevice, DeleteDevices>;
 
 // As a person would type it: "add route 192.0.2.61 via shim vmt-2 src 192.0.2.10".
 std::string describe(const Change& change);
@@ -111,6 +121,8 @@ struct Scope {
   std::optional<std::vector<unsigned>> parents;
   // Neighbours and routes at these addresses only; nullopt: all on the shims above.
   std::optional<std::vector<IpAddress>> addresses;
+  // With `addresses`: the marks of NICs with these MACs only. Without: all.
+  std::vector<MacAddress> marks = {};
 };
 
 class Kernel {
@@ -130,6 +142,10 @@ class Kernel {
   virtual std::expected<std::optional<RouteView>, Error> route_to(const IpAddress& address) = 0;
   // Only objects that carry our tag: a plan made from it cannot express deleting a stranger's.
   virtual std::expected<Owned, Error> owned(const Scope& scope) = 0;
+
+  // Whether a guest with another MAC than these has a neighbour or a mark on the shim. Reads no further than to the
+  // first.
+  virtual std::expected<bool, Error> serves_others(const Shim& shim, std::span<const MacAddress> macs) = 0;
 
   // kExists when something, ours or foreign, has the place already; nothing is ever replaced.
   // kNotFound when the object to delete is gone.

@@ -94,10 +94,21 @@ struct GuestNeighbour {
   std::chrono::milliseconds age{};
 };
 
+// Left by a guest's start on the shim: whose NIC this is, and which addresses it was given (mark_of()). At the guest's
+// end it tells, by one question, that these are all there is to take away, however many other guests there are. It is
+// an entry of the neighbour table at an address that nobody has (mark_address()), so nothing is sent because of it. It
+// is there before what it names, and is never needed: without it everything is read.
+struct GuestMark {
+  IpAddress at;
+  unsigned shim = 0;  // ifindex
+  MacAddress mark;
+};
+
 struct Owned {
   std::vector<Shim> shims;
   std::vector<GuestRoute> routes;
   std::vector<GuestNeighbour> neighbours;
+  std::vector<GuestMark> marks = {};
 };
 
 // ---- what we want to own -----------------------------------------------------------------------------------------
@@ -117,9 +128,17 @@ struct DesiredAddress {
   Origin origin = Origin::kGiven;
 };
 
+struct DesiredMark {
+  unsigned parent = 0;  // ifindex
+  MacAddress mac;       // the NIC's
+  // nullopt: whoever plans does not know whose NIC it is. What is there stays, unless the NIC is given more.
+  std::optional<MacAddress> mark;
+};
+
 struct Desired {
   std::vector<DesiredShim> shims;
   std::vector<DesiredAddress> addresses;
+  std::vector<DesiredMark> marks = {};
 };
 
 }  // namespace vmt

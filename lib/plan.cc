@@ -49,14 +49,19 @@ class Planner {
       if (!is_swept_away(route)) routes_.insert(key_of(route));
     for (const auto& neighbour : owned_.neighbours)
       if (!is_swept_away(neighbour)) neighbours_.insert(key_of(neighbour));
+    for (const auto& want : desired_.marks) wanted_marks_.try_emplace({want.parent, mark_address(want.mac)}, want);
+    for (const auto& mark : owned_.marks)
+      if (!emptied_.contains(mark.shim)) marks_.emplace(MarkPlace{parent_of(mark.shim), mark.at}, mark.mark);
   }
 
   std::vector<Change> run() && {
     delete_routes();
     delete_neighbours();
+    delete_marks();
     for (const auto& shim : owned_.shims)
       if (doomed_.contains(shim.index)) changes_.push_back(DeleteShim{shim.index, shim.name});
     for (const auto& shim : desired_.shims) converge_shim(shim);
+    add_marks();
     add_neighbours();
     add_routes();
     return std::move(changes_);
@@ -66,6 +71,11 @@ class Planner {
   unsigned shim_index(unsigned parent) const {
     const auto it = shims_.find(parent);
     return it == shims_.end() ? 0 : it->second;
+  }
+
+  unsigned parent_of(unsigned shim) const {
+    const auto it = std::ranges::find(owned_.shims, shim, &Shim::index);
+    return it == owned_.shims.end() ? 0 : it->parent;
   }
 
   RouteKey route_key(const DesiredAddress& want) const {
@@ -98,6 +108,32 @@ class Planner {
     for (const auto& neighbour : owned_.neighbours)
       if (!doomed_.contains(neighbour.shim) && !wanted_neighbours_.contains(key_of(neighbour)))
         changes_.push_back(DeleteNeighbour{neighbour.shim, neighbour.guest});
+  }
+
+  // A mark that would not name all that its NIC is given goes before that is made, and the right one comes before it.
+  bool still_holds(const DesiredMark& want, const MacAddress& mark) const {
+    return want.mark ? *want.mark == mark
+                     : std::ranges::none_of(desired_.addresses, [&](const DesiredAddress& address) {
+                         return address.parent == want.parent && address.mac == want.mac &&
+                                address.origin == Origin::kGiven && !neighbours_.contains(neighbour_key(address));
+                       });
+  }
+
+  void delete_marks() {
+    for (const auto& mark : owned_.marks) {
+      if (doomed_.contains(mark.shim) || emptied_.contains(mark.shim)) continue;
+      const auto want = wanted_marks_.find({parent_of(mark.shim), mark.at});
+      if (want == wanted_marks_.end() || !still_holds(want->second, mark.mark))
+        changes_.push_back(DeleteMark{mark.shim, mark.at});
+    }
+  }
+
+  void add_marks() {
+    for (const auto& [place, want] : wanted_marks_) {
+      const auto have = marks_.find(place);
+      if (want.mark && (have == marks_.end() || have->second != *want.mark))
+        changes_.push_back(AddMark{want.parent, place.second, *want.mark});
+    }
   }
 
   void converge_shim(const DesiredShim& want) {
@@ -145,6 +181,9 @@ class Planner {
   std::set<unsigned> emptied_;          // those that lose their last IPv4 address
   std::set<RouteKey> wanted_routes_, routes_;
   std::set<NeighbourKey> wanted_neighbours_, neighbours_;
+  using MarkPlace = std::pair<unsigned, IpAddress>;  // parent, address
+  std::map<MarkPlace, DesiredMark> wanted_marks_;    // of those that share a place the first
+  std::map<MarkPlace, MacAddress> marks_;
   std::vector<Change> changes_;
 };
 
@@ -169,19 +208,24 @@ std::vector<Change> plan(const Desired& desired, const Owned& owned) {
 
 Owned leaving(const Owned& owned, std::span<const Child> children, std::span<const MacAddress> macs) {
   Owned result;
-  const auto is_there = [&](const GuestNeighbour& n) {
-    const auto shim = std::ranges::find(owned.shims, n.shim, &Shim::index);
+  const auto is_there = [&](unsigned index, const MacAddress& mac) {
+    const auto shim = std::ranges::find(owned.shims, index, &Shim::index);
     return std::ranges::any_of(children, [&](const Child& c) {
-      return c.macvtap && c.mac == n.mac && (shim == owned.shims.end() || c.parent == shim->parent);
+      return c.macvtap && c.mac == mac && (shim == owned.shims.end() || c.parent == shim->parent);
     });
   };
   for (const auto& neighbour : owned.neighbours) {
-    if (neighbour.origin == Origin::kManual || !contains(macs, neighbour.mac) || is_there(neighbour)) continue;
+    if (neighbour.origin == Origin::kManual || !contains(macs, neighbour.mac) ||
+        is_there(neighbour.shim, neighbour.mac))
+      continue;
     result.neighbours.push_back(neighbour);
     for (const auto& route : owned.routes)
       if (!route.manual && route.shim == neighbour.shim && route.guest == neighbour.guest)
         result.routes.push_back(route);
   }
+  for (const auto& mark : owned.marks)
+    for (const auto& mac : macs)
+      if (mark_address(mac) == mark.at && !is_there(mark.shim, mac)) result.marks.push_back(mark);
   for (const auto& shim : owned.shims)
     if (!needed_by_others(shim, owned, children, result.neighbours)) result.shims.push_back(shim);
   return result;

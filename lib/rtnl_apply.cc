@@ -106,6 +106,12 @@ Status RtnlKernel::apply(const Change& change) {
     Status operator()(const DeleteNeighbour& c) const {
       return kernel.socket_.request(request::delete_neighbour(c.shim, c.guest), describe(change));
     }
+    Status operator()(const AddMark& c) const {
+      return through(c.parent, [&](unsigned shim) { return request::new_mark(shim, c); });
+    }
+    Status operator()(const DeleteMark& c) const {
+      return kernel.socket_.request(request::delete_neighbour(c.shim, c.at), describe(change));
+    }
     Status operator()(const DeleteRoute& c) const {
       return kernel.socket_.request(request::delete_route(c), describe(change));
     }

@@ -185,12 +185,16 @@ Status RtnlKernel::read_routes(const Shim& shim, const Scope& scope, Owned& owne
 Status RtnlKernel::read_neighbours(const Shim& shim, const Scope& scope, Owned& owned) {
   const auto take = [&](const NeighbourAnswer& n) {
     const auto origin = origin_of(n.protocol);
-    if (n.device != shim.index || !origin || !n.mac || n.proxy) return;
+    if (n.device != shim.index || !n.mac || n.proxy) return;
+    if (n.protocol == kMarkProtocol) owned.marks.push_back({.at = n.address, .shim = shim.index, .mark = *n.mac});
+    if (!origin) return;
     owned.neighbours.push_back(
         {.guest = n.address, .shim = shim.index, .mac = *n.mac, .origin = *origin, .age = n.age});
   };
   if (scope.addresses) {
-    for (const auto& address : *scope.addresses) {
+    std::vector<IpAddress> points = *scope.addresses;
+    for (const auto& mac : scope.marks) points.push_back(mark_address(mac));
+    for (const auto& address : points) {
       auto found = neighbours(request::neighbour_at(shim.index, address));
       if (!found && found.error().kind != ErrorKind::kNotFound) return fail(found.error());
       if (found)
@@ -202,6 +206,21 @@ Status RtnlKernel::read_neighbours(const Shim& shim, const Scope& scope, Owned& 
   if (!found) return fail(found.error());
   for (const auto& neighbour : *found) take(neighbour);
   return {};
+}
+
+// A list that is not read to its end keeps its socket busy, so it gets one of its own.
+std::expected<bool, Error> RtnlKernel::serves_others(const Shim& shim, std::span<const MacAddress> macs) {
+  auto socket = RtnlSocket::open();
+  if (!socket) return fail(socket.error());
+  std::vector<IpAddress> own_marks;
+  for (const auto& mac : macs) own_marks.push_back(mark_address(mac));
+  const auto is_anothers = [&](nlmsghdr* message) {
+    const auto n = decode_neighbour(message);
+    if (!n || n->device != shim.index || !n->mac || n->proxy) return false;
+    return n->protocol == kMarkProtocol ? !contains(own_marks, n->address)
+                                        : origin_of(n->protocol) && !contains(macs, *n->mac);
+  };
+  return socket->any(request::neighbours_on(shim.index), "list neighbours", is_anothers);
 }
 
 std::expected<Owned, Error> RtnlKernel::owned(const Scope& scope) {

@@ -22,6 +22,7 @@ class RtnlKernel : public Kernel {
   std::expected<std::vector<Child>, Error> children() override;
   std::expected<std::optional<RouteView>, Error> route_to(const IpAddress& address) override;
   std::expected<Owned, Error> owned(const Scope& scope) override;
+  std::expected<bool, Error> serves_others(const Shim& shim, std::span<const MacAddress> macs) override;
   Status apply(const Change& change) override;
 
   // Macvtaps and macvlans in other namespaces that this one has a number for, self-removing ones among them.

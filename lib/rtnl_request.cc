@@ -175,6 +175,16 @@ NlMsg new_neighbour(unsigned shim, const AddNeighbour& neighbour) {
       .take();
 }
 
+NlMsg new_mark(unsigned shim, const AddMark& mark) {
+  ndmsg header = neighbour_header(shim, mark.at.family());
+  header.ndm_state = NUD_PERMANENT;
+  return Writer(RTM_NEWNEIGH, kCreate, header)
+      .address(NDA_DST, mark.at)
+      .mac(NDA_LLADDR, mark.mark)
+      .u8(NDA_PROTOCOL, kMarkProtocol)
+      .take();
+}
+
 NlMsg delete_neighbour(unsigned shim, const IpAddress& address) {
   return Writer(RTM_DELNEIGH, 0, neighbour_header(shim, address.family())).address(NDA_DST, address).take();
 }

@@ -57,6 +57,7 @@ NlMsg neighbours_on(unsigned index);
 NlMsg proxies_on(unsigned index);  // IPv6
 NlMsg neighbour_at(unsigned index, const IpAddress& address);
 NlMsg new_neighbour(unsigned shim, const AddNeighbour& neighbour);
+NlMsg new_mark(unsigned shim, const AddMark& mark);
 NlMsg delete_neighbour(unsigned shim, const IpAddress& address);
 NlMsg new_proxy(unsigned shim, const IpAddress& address);
 NlMsg delete_proxy(unsigned shim, const IpAddress& address);

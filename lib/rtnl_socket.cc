@@ -22,6 +22,7 @@ constexpr std::size_t kReceiveBuffer = 16 * 1024;
 struct Conversation {
   const RtnlSocket::OnAnswer* on_answer = nullptr;
   bool one_answer = false;
+  const bool* enough = nullptr;  // the rest of the list stays unread
   bool done = false;
   int error = 0;  // positive errno out of the kernel's answer
   std::string words;
@@ -43,7 +44,9 @@ int on_valid(nl_msg* message, void* arg) {
   auto* conversation = static_cast<Conversation*>(arg);
   if (*conversation->on_answer) (*conversation->on_answer)(nlmsg_hdr(message));
   if (conversation->one_answer) conversation->done = true;
-  return NL_OK;
+  if (conversation->enough == nullptr || !*conversation->enough) return NL_OK;
+  conversation->done = true;
+  return NL_STOP;
 }
 
 // A question for one object: the answer says it all, an acknowledgement behind it would cost another receive.
@@ -114,8 +117,8 @@ std::expected<Fd, Error> RtnlSocket::netns() const {
   return fd;
 }
 
-Status RtnlSocket::request(const NlMsg& message, std::string_view operation, const OnAnswer& on_answer,
-                           const std::function<void()>& on_restart) {
+Status RtnlSocket::exchange(const NlMsg& message, std::string_view operation, const OnAnswer& on_answer,
+                            const std::function<void()>& on_restart, const bool* enough) {
   const auto libnl_error = [&](int code) {
     return fail(Error{ErrorKind::kFailed, fmt::format("{}: {}", operation, nl_geterror(code))});
   };
@@ -128,6 +131,7 @@ Status RtnlSocket::request(const NlMsg& message, std::string_view operation, con
     Conversation conversation;
     conversation.on_answer = &on_answer;
     conversation.one_answer = one_answer;
+    conversation.enough = enough;
     const auto callbacks = callbacks_for(conversation);
     int code = 0;
     while (!conversation.done && conversation.error == 0 && code >= 0)
@@ -137,6 +141,7 @@ Status RtnlSocket::request(const NlMsg& message, std::string_view operation, con
       if (!conversation.words.empty()) error.message += fmt::format(" ({})", conversation.words);
       return fail(std::move(error));
     }
+    if (enough != nullptr && *enough) return {};
     if (code == -NLE_DUMP_INTR) continue;
     if (code < 0) return libnl_error(code);
     return {};

@@ -29,7 +29,19 @@ class RtnlSocket {
   // the reader is started over, at most kDumpTries times: on_restart lets the caller forget what it had.
   // Errors read "operation: the kernel's words".
   Status request(const NlMsg& message, std::string_view operation, const OnAnswer& on_answer = {},
-                 const std::function<void()>& on_restart = {});
+                 const std::function<void()>& on_restart = {}) {
+    return exchange(message, operation, on_answer, on_restart, nullptr);
+  }
+
+  // Whether one of the answers fits. Reads no further than to that one, which leaves the socket busy: it is of no more
+  // use afterwards.
+  std::expected<bool, Error> any(const NlMsg& query, std::string_view operation,
+                                 const std::function<bool(nlmsghdr*)>& fits) {
+    bool found = false;
+    const auto look = [&](nlmsghdr* message) { found = found || fits(message); };
+    if (auto status = exchange(query, operation, look, {}, &found); !status) return fail(status.error());
+    return found;
+  }
 
   // The decoded answers; what does not decode is left out.
   template <typename Answer>
@@ -55,6 +67,10 @@ class RtnlSocket {
   struct Free {
     void operator()(nl_sock* socket) const { nl_socket_free(socket); }
   };
+
+  // `enough`: set by on_answer when it needs no more.
+  Status exchange(const NlMsg& message, std::string_view operation, const OnAnswer& on_answer,
+                  const std::function<void()>& on_restart, const bool* enough);
 
   explicit RtnlSocket(std::unique_ptr<nl_sock, Free> socket) : socket_(std::move(socket)) {}
 

@@ -3,6 +3,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <vector>
+
 #include "lib/hash.h"
 
 namespace vmt {
@@ -33,6 +36,21 @@ ShimRole role_of_alias(std::string_view alias) {
 
 IfName shim_name(unsigned parent_index) {
   return *IfName::parse(fmt::format("{}{}", kShimPrefix, parent_index));
+}
+
+IpAddress mark_address(const MacAddress& mac) {
+  const std::uint64_t hash = fnv1a(mac.bytes(), fnv1a("virt-macvtap mark"));
+  const auto byte = [&](unsigned shift) { return static_cast<std::uint8_t>(hash >> shift); };
+  const std::uint8_t bytes[] = {static_cast<std::uint8_t>(0xf0 | (byte(24) & 0x0f)), byte(16), byte(8), byte(0)};
+  return *IpAddress::from_bytes(bytes);
+}
+
+MacAddress mark_of(const Uuid& domain, const MacAddress& mac, std::span<const IpAddress> given) {
+  std::vector<IpAddress> sorted(given.begin(), given.end());
+  std::ranges::sort(sorted);
+  std::uint64_t hash = fnv1a(mac.bytes(), fnv1a(domain.str()));
+  for (const auto& address : sorted) hash = fnv1a(address.bytes(), hash);
+  return mac_of_hash(hash);
 }
 
 MacAddress shim_mac(const MacAddress& parent) {

@@ -4,10 +4,13 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string_view>
 
 #include "lib/if_name.h"
+#include "lib/ip_address.h"
 #include "lib/mac_address.h"
+#include "lib/uuid.h"
 
 namespace vmt {
 
@@ -25,11 +28,13 @@ constexpr bool is_device_group(std::uint32_t group) {
          (group >= kDoomedGroups && group <= (kDoomedGroups | 0x7fff));
 }
 
-// rtm_protocol and NDA_PROTOCOL. 118 to 120 are in nobody's list (linux/rtnetlink.h, iproute2's rt_protos, FRR, BIRD).
+// rtm_protocol and NDA_PROTOCOL. 118 to 121 are in nobody's list (linux/rtnetlink.h, iproute2's rt_protos, FRR, BIRD).
 inline constexpr std::uint8_t kGuestProtocol = 118;   // belongs to a guest: a neighbour of ours names the MAC
 inline constexpr std::uint8_t kManualProtocol = 119;  // asked for with `virt-macvtap host up`, neighbours likewise
 // NDA_PROTOCOL only: a neighbour that the watcher has learned. Its route is a guest's like any other.
 inline constexpr std::uint8_t kLearnedProtocol = 120;
+// NDA_PROTOCOL only: a mark (lib/objects.h: GuestMark).
+inline constexpr std::uint8_t kMarkProtocol = 121;
 
 // Who says that a guest has an address: somebody who wrote it down, the guest itself, or whoever called `host up`.
 enum class Origin { kGiven, kLearned, kManual };
@@ -52,6 +57,12 @@ constexpr std::optional<Origin> origin_of(std::uint8_t protocol) {
     if (protocol_of(origin) == protocol) return origin;
   return std::nullopt;
 }
+
+// Where the mark of a NIC with this MAC is, in 240/4: nobody has such an address, and IPv4 is there wherever there is a
+// network. By a hash of 28 bits: two NICs may share one, and then the first one's mark stays.
+IpAddress mark_address(const MacAddress& mac);
+// What a mark says, in place of a MAC: this domain's NIC, and all the addresses that it was given, in any order.
+MacAddress mark_of(const Uuid& domain, const MacAddress& mac, std::span<const IpAddress> given);
 
 // Who asked for a shim. Kept in IFLA_IFALIAS, which the kernel ignores in a create request (proven by
 // netns/rtnl_kernel_test): it is set last, by which a shim without one is known to be unfinished.

@@ -60,4 +60,8 @@ std::optional<pid_t> running_watcher(const char* path) {
   return holder_of(fd);
 }
 
+bool has_had_watcher(const char* path) {
+  return access(path, F_OK) == 0 || errno != ENOENT;
+}
+
 }  // namespace vmt

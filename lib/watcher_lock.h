@@ -34,5 +34,7 @@ class OnlyWatcher {
 // The watcher's PID, which is 0 when it is in a PID namespace that the caller cannot see. nullopt: none is running, or
 // the caller may not know, who must be root for it. It changes nothing and leaves no file.
 std::optional<pid_t> running_watcher(const char* path = kWatcherLockPath);
+// Whether one runs, or has run since the host's start. It changes nothing.
+bool has_had_watcher(const char* path = kWatcherLockPath);
 
 }  // namespace vmt

@@ -72,6 +72,7 @@ void FakeKernel::remove_link(unsigned index) {
       std::erase_if(owned_.shims, [&](const Shim& s) { return s.index == shim.index; });
       std::erase_if(owned_.routes, [&](const GuestRoute& r) { return r.shim == shim.index; });
       std::erase_if(owned_.neighbours, [&](const GuestNeighbour& n) { return n.shim == shim.index; });
+      std::erase_if(owned_.marks, [&](const GuestMark& m) { return m.shim == shim.index; });
     }
 }
 
@@ -167,7 +168,19 @@ std::expected<Owned, Error> FakeKernel::owned(const Scope& scope) {
   };
   std::ranges::copy_if(owned_.routes, std::back_inserter(result.routes), in_scope);
   std::ranges::copy_if(owned_.neighbours, std::back_inserter(result.neighbours), in_scope);
+  std::ranges::copy_if(owned_.marks, std::back_inserter(result.marks), [&](const GuestMark& m) {
+    return contains(result.shims, m.shim, &Shim::index) &&
+           (!scope.addresses || contains(scope.marks, m.at, mark_address));
+  });
   return result;
+}
+
+std::expected<bool, Error> FakeKernel::serves_others(const Shim& shim, std::span<const MacAddress> macs) {
+  return std::ranges::any_of(owned_.neighbours,
+                             [&](const GuestNeighbour& n) { return n.shim == shim.index && !contains(macs, n.mac); }) ||
+         std::ranges::any_of(owned_.marks, [&](const GuestMark& m) {
+           return m.shim == shim.index && !contains(macs, m.at, mark_address);
+         });
 }
 
 Shim* FakeKernel::shim_on(unsigned parent) {
@@ -200,12 +213,22 @@ Status FakeKernel::add(const AddNeighbour& change) {
   return {};
 }
 
+Status FakeKernel::add(const AddMark& change) {
+  const Shim* shim = shim_on(change.parent);
+  if (shim == nullptr) return failed(ENODEV, change);
+  for (const auto& mark : owned_.marks)
+    if (mark.shim == shim->index && mark.at == change.at) return failed(EEXIST, change);
+  owned_.marks.push_back({.at = change.at, .shim = shim->index, .mark = change.mark});
+  return {};
+}
+
 // An IPv4 route goes with its source, an IPv6 one only loses it; a link's last IPv4 address takes all of IPv4 along.
 void FakeKernel::lose_address(const Shim& shim, const IpAddress& address) {
   const bool last =
       address.is_v4() && std::ranges::none_of(shim.addresses, [](const IpPrefix& p) { return p.address.is_v4(); });
   const auto goes = [&](const auto& object) { return last && object.guest.is_v4() && object.shim == shim.index; };
   std::erase_if(owned_.neighbours, goes);
+  std::erase_if(owned_.marks, [&](const GuestMark& m) { return last && m.shim == shim.index; });
   std::erase_if(owned_.routes,
                 [&](const GuestRoute& r) { return goes(r) || (address.is_v4() && r.source == address); });
   for (auto& route : owned_.routes)
@@ -294,6 +317,10 @@ struct FakeKernel::Applier {
 
   Status operator()(const CreateShim& c) const { return self.add(c); }
   Status operator()(const AddNeighbour& c) const { return self.add(c); }
+  Status operator()(const AddMark& c) const { return self.add(c); }
+  Status operator()(const DeleteMark& c) const {
+    return erase_one(self.owned_.marks, change, [&](const GuestMark& m) { return m.shim == c.shim && m.at == c.at; });
+  }
   Status operator()(const AddRoute& c) const { return self.add(c); }
   Status operator()(const CreateDevice& c) const { return self.add(c); }
   Status operator()(const ChangeDevice& c) const { return self.alter(c); }

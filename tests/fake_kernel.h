@@ -42,6 +42,7 @@ class FakeKernel : public Kernel {
   std::expected<std::vector<Child>, Error> children() override;
   std::expected<std::optional<RouteView>, Error> route_to(const IpAddress& address) override;
   std::expected<Owned, Error> owned(const Scope& scope) override;
+  std::expected<bool, Error> serves_others(const Shim& shim, std::span<const MacAddress> macs) override;
   Status apply(const Change& change) override;
 
  private:
@@ -50,6 +51,7 @@ class FakeKernel : public Kernel {
   Shim* shim_on(unsigned parent);
   Status add(const CreateShim& change);
   Status add(const AddNeighbour& change);
+  Status add(const AddMark& change);
   Status add(const AddRoute& change);
   Status add(const CreateDevice& change);
   Status alter(const ChangeDevice& change);

@@ -42,6 +42,12 @@ struct ToJson {
   Json operator()(const DeleteNeighbour& c) const {
     return {{"change", "delete-neighbour"}, {"shim", c.shim}, {"guest", c.guest.str()}};
   }
+  Json operator()(const AddMark& c) const {
+    return {{"change", "add-mark"}, {"parent", c.parent}, {"at", c.at.str()}, {"mark", c.mark.str()}};
+  }
+  Json operator()(const DeleteMark& c) const {
+    return {{"change", "delete-mark"}, {"shim", c.shim}, {"at", c.at.str()}};
+  }
   Json operator()(const AddRoute& c) const {
     return {{"change", "add-route"},
             {"parent", c.parent},
