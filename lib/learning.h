@@ -38,6 +38,7 @@ struct GuestNic {
   LearnMode learn = LearnMode::kYes;
   // Down while the guest is paused, or has not come over from another host yet: no word of it comes this way then.
   bool up = true;
+  std::optional<MacAddress> mark = {};  // Attachment::mark
 };
 
 // A parent as the last look at the kernel saw it.

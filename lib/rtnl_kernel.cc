@@ -208,7 +208,7 @@ Status RtnlKernel::read_neighbours(const Shim& shim, const Scope& scope, Owned& 
   return {};
 }
 
-// A list that is not read to its end keeps its socket busy, so it gets one of its own.
+// A list that is not read to its end keeps its socket busy, and a new one gets it in the smallest portions.
 std::expected<bool, Error> RtnlKernel::serves_others(const Shim& shim, std::span<const MacAddress> macs) {
   auto socket = RtnlSocket::open();
   if (!socket) return fail(socket.error());

@@ -52,6 +52,7 @@ GuestNic nic_of(const Child& child, const IfName& parent, const Guest* guest, co
                .learn = config.learning(parent, written, guest),
                .up = child.up};
   if (guest == nullptr) return nic;
+  if (guest->uuid) nic.mark = mark_of(*guest->uuid, child.mac, addresses_given(*guest, config, child.mac));
   for (const auto& given : guest->given)
     if (given.mac == child.mac)
       for (const auto& address : given.addresses)
@@ -117,8 +118,11 @@ void attach_seen(std::span<const Ground> grounds, const Owned& owned, Attachment
       auto nic = std::ranges::find_if(
           named.nics, [&](const Attachment& a) { return a.mac == mac && a.parent == ground.parent.name; });
       if (nic == named.nics.end())
-        nic = named.nics.insert(
-            nic, {.guest = seen.guest, .parent = ground.parent.name, .mac = mac, .addresses = seen.given});
+        nic = named.nics.insert(nic, {.guest = seen.guest,
+                                      .parent = ground.parent.name,
+                                      .mac = mac,
+                                      .addresses = seen.given,
+                                      .mark = seen.mark});
       const auto found = learned.find(Key{ground.parent.index, mac});
       if (found == learned.end() || seen.learn == LearnMode::kNo) continue;
       if (seen.learn == LearnMode::kStrict && !nic->addresses.empty()) continue;
@@ -151,7 +155,8 @@ PlanResult plan_watch(Kernel& kernel, Owned owned, const Watched& watched, const
                           .parent = ground.parent.name,
                           .mac = mac,
                           .addresses = addresses_in(given),
-                          .learned = addresses_in(learned)});
+                          .learned = addresses_in(learned),
+                          .mark = nic.mark});
     }
   }
   const Whole whole{.owned = std::move(owned), .kept = std::move(*kept)};

@@ -199,6 +199,13 @@ void World::check_owners(const Owned& owned, bool shims_too) {
           }))
         throw Violation("owner", fmt::format("neighbour {} on {} is nobody's", neighbour.guest.str(), shim.name.str()));
   }
+  for (const auto& mark : owned.marks) {
+    const auto shim = std::ranges::find(owned.shims, mark.shim, &Shim::index);
+    if (std::ranges::none_of(*children, [&](const Child& child) {
+          return mark_address(child.mac) == mark.at && is_guest(child, shim->parent);
+        }))
+      throw Violation("owner", fmt::format("mark {} on {} is nobody's", mark.at.str(), shim->name.str()));
+  }
   for (const auto& route : owned.routes) {
     const bool explained = std::ranges::any_of(
         owned.neighbours, [&](const GuestNeighbour& n) { return n.guest == route.guest && n.shim == route.shim; });

@@ -36,6 +36,8 @@ std::expected<Dump, Error> ours(Kernel& kernel) {
   for (const auto& neighbour : owned->neighbours)
     lines.insert(fmt::format("neighbour {} on {} is {}{}", neighbour.guest.str(), neighbour.shim, neighbour.mac.str(),
                              neighbour.origin == Origin::kLearned ? ", learned" : ""));
+  for (const auto& mark : owned->marks)
+    lines.insert(fmt::format("mark {} on {} is {}", mark.at.str(), mark.shim, mark.mark.str()));
   for (const auto& child : *children)
     if (child.ours)
       lines.insert(fmt::format("device {} on {} {} {} for {}", child.name.str(), child.parent, to_string(child.mode),
@@ -52,7 +54,9 @@ std::set<IpAddress> strangers_on_shims(const Owned& owned) {
     const auto entries = nlohmann::json::parse(text.empty() ? "[]" : text);
     for (const auto& entry : entries) {
       const auto address = IpAddress::parse(entry.value("dst", ""));
-      if (address && !contains(owned.neighbours, *address, &GuestNeighbour::guest)) found.insert(*address);
+      if (address && !contains(owned.neighbours, *address, &GuestNeighbour::guest) &&
+          !contains(owned.marks, *address, &GuestMark::at))
+        found.insert(*address);
     }
   }
   return found;

@@ -205,6 +205,50 @@ TEST_P(KernelContractTest, NothingIsAddedTwice) {
   EXPECT_THAT(owned().routes, SizeIs(2));
 }
 
+TEST_P(KernelContractTest, AMarkIsNoNeighbourAndIsFoundByItsMac) {
+  make_shim();
+  add_web();
+  const MacAddress other = *MacAddress::parse("52:54:00:12:34:57");
+  const MacAddress mark = *MacAddress::parse("06:11:22:33:44:55");
+  const unsigned shim = owned().shims.at(0).index;
+  ASSERT_TRUE(kernel_->apply(AddMark{parent_, mark_address(kMac), mark}));
+  const auto again = kernel_->apply(AddMark{parent_, mark_address(kMac), kMac});
+  ASSERT_FALSE(again);
+  EXPECT_EQ(again.error().kind, ErrorKind::kExists);
+  for (const Owned& found :
+       {owned(), owned({.parents = {{parent_}}, .addresses = std::vector<IpAddress>{}, .marks = {kMac, other}})}) {
+    ASSERT_THAT(found.marks, SizeIs(1));
+    EXPECT_EQ(found.marks[0].at, mark_address(kMac));
+    EXPECT_EQ(found.marks[0].mark, mark);
+    EXPECT_EQ(found.marks[0].shim, shim);
+  }
+  EXPECT_THAT(owned().neighbours, SizeIs(2));
+  EXPECT_THAT(owned({.parents = {{parent_}}, .addresses = std::vector<IpAddress>{}, .marks = {other}}).marks,
+              IsEmpty());
+  EXPECT_TRUE(kernel_->apply(DeleteMark{shim, mark_address(kMac)}));
+  EXPECT_THAT(owned().marks, IsEmpty());
+  EXPECT_EQ(kernel_->apply(DeleteMark{shim, mark_address(kMac)}).error().kind, ErrorKind::kNotFound);
+}
+
+TEST_P(KernelContractTest, AShimServesOthersWhenTheirNeighbourOrMarkIsOnIt) {
+  make_shim();
+  const MacAddress other = *MacAddress::parse("52:54:00:12:34:57");
+  const Shim shim = owned().shims.at(0);
+  const MacAddress own[] = {kMac};
+  EXPECT_FALSE(*kernel_->serves_others(shim, own));
+  add_web();
+  ASSERT_TRUE(kernel_->apply(AddMark{parent_, mark_address(kMac), kMac}));
+  EXPECT_FALSE(*kernel_->serves_others(shim, own));
+  EXPECT_TRUE(*kernel_->serves_others(shim, {}));
+  ASSERT_TRUE(kernel_->apply(AddMark{parent_, mark_address(other), kMac}));
+  EXPECT_TRUE(*kernel_->serves_others(shim, own));
+  ASSERT_TRUE(kernel_->apply(DeleteMark{shim.index, mark_address(other)}));
+  for (int i = 0; i < 200; ++i)
+    ASSERT_TRUE(kernel_->apply(AddNeighbour{parent_, ip(("198.51.100." + std::to_string(i)).c_str()), other}));
+  EXPECT_TRUE(*kernel_->serves_others(shim, own));
+  EXPECT_THAT(owned().neighbours, SizeIs(202)) << "the next question has its own answer";
+}
+
 TEST_P(KernelContractTest, AForeignRouteIsNeitherOwnedNorReplaced) {
   make_shim();
   const auto status = kernel_->apply(AddRoute{parent_, ip("192.0.2.99"), ip("192.0.2.10"), false});
