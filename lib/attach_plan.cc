@@ -125,7 +125,7 @@ void keep(const Desired& kept, Desired& desired) {
         std::ranges::find_if(desired.shims, [&](const DesiredShim& s) { return s.parent.index == address.parent; });
     if (shim != desired.shims.end())
       if (const auto source = source_for(address.guest, shim->parent, shim->addresses)) address.source = *source;
-    desired.addresses.push_back(std::move(address));
+    desired.addresses.push_back(address);
   }
 }
 

@@ -222,7 +222,7 @@ PlanResult plan_host_up(Kernel& kernel, const ManualRequest& request) {
       return fail(invalid(fmt::format("guest address {} on {}: {}", guest.address.str(), request.parent.str(),
                                       address.error().message)));
     if (contains(desired.addresses, guest.address, &DesiredAddress::guest)) continue;
-    desired.addresses.push_back(std::move(*address));
+    desired.addresses.push_back(*address);
   }
   return Planned{.changes = plan(desired, *owned), .notes = {}};
 }

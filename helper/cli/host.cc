@@ -54,7 +54,7 @@ struct GuestWord {
     const auto split = text.find('=');
     const auto address = IpAddress::parse(text.substr(0, split));
     if (!address) return fail(address.error());
-    if (split == text.npos) return GuestWord{*address};
+    if (split == std::string_view::npos) return GuestWord{*address};
     const auto mac = MacAddress::parse(text.substr(split + 1));
     if (!mac) return fail(mac.error());
     return GuestWord{{*address, *mac}};

@@ -38,7 +38,9 @@ class Child {
   // Its exit status; -1: a signal has ended it.
   int wait() {
     int status = 0;
-    while (waitpid(pid_, &status, 0) < 0 && errno == EINTR) continue;
+    pid_t waited = 0;
+    do waited = waitpid(pid_, &status, 0);
+    while (waited < 0 && errno == EINTR);
     pid_ = 0;
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
   }
@@ -79,7 +81,7 @@ std::optional<std::string> read_all(const Fd& from, Clock::time_point deadline) 
 
 std::vector<std::string> split(std::string_view text) {
   std::vector<std::string> texts;
-  for (auto end = text.find('\0'); end != text.npos; end = text.find('\0')) {
+  for (auto end = text.find('\0'); end != std::string_view::npos; end = text.find('\0')) {
     texts.emplace_back(text.substr(0, end));
     text.remove_prefix(end + 1);
   }

@@ -2,6 +2,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
 #include "lib/config_file.h"
 
 namespace vmt {
@@ -48,6 +53,14 @@ TEST(ConfigTest, ReadsParentsAndGuests) {
   EXPECT_EQ(given[1].addresses.at(0).str(), "192.0.2.62");
 }
 
+TEST(ConfigTest, ReadsHowToLearn) {
+  const auto config = parse_config("learn = strict\nmax-addresses = 64\n[guest web]\nlearn = no\n", "f");
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->learn, LearnMode::kStrict);
+  EXPECT_EQ(config->max_addresses, kMostAddresses);
+  EXPECT_EQ(config->guests.at("web").learn, LearnMode::kNo);
+}
+
 TEST(ConfigTest, EveryErrorNamesFileAndLine) {
   const struct {
     const char* text;
@@ -57,6 +70,12 @@ TEST(ConfigTest, EveryErrorNamesFileAndLine) {
       {"\n# x\nhost_access = yes\n", "f:3: ", "unknown key 'host_access'"},
       {"host-access = maybe\n", "f:1: ", "neither 'yes' nor 'no'"},
       {"host-access = yes\nhost-access = yes\n", "f:2: ", "set twice"},
+      {"learn = loose\n", "f:1: ", "neither 'yes' nor 'no' nor 'strict'"},
+      {"max-addresses = 0\n", "f:1: ", "'0' is no number from 1 to 64"},
+      {"max-addresses = 65\n", "f:1: ", "'65' is no number from 1 to 64"},
+      {"max-addresses = 8x\n", "f:1: ", "'8x' is no number from 1 to 64"},
+      {"max-addresses = 4294967304\n", "f:1: ", "'4294967304' is no number from 1 to 64"},
+      {"max-addresses =\n", "f:1: ", "'' is no number from 1 to 64"},
       {"nonsense\n", "f:1: ", "neither [SECTION] nor KEY = VALUE"},
       {"host-access = yes\n\n[parent eth0]\naddress\n", "f:4: ", "neither [SECTION] nor KEY = VALUE"},
       {"[parent eth0]\naddress = 192.0.2.999\n", "f:2: ", "neither IPv4 nor IPv6"},
@@ -79,6 +98,7 @@ TEST(ConfigTest, EveryErrorNamesFileAndLine) {
       {"[guest web]\n52:54:00:12:34:56 = 224.0.0.1\n", "f:2: ", "multicast"},
       {"[guest a]\n52:54:00:12:34:56 = 192.0.2.1\n[guest b]\n52:54:00:12:34:57 = 192.0.2.1\n", "f:4: ", "given twice"},
       {"[guest a]\n52:54:00:12:34:56 = 192.0.2.1\n[guest a]\n52:54:00:12:34:56 = 192.0.2.2\n", "f:4: ", "set twice"},
+      {"[guest a]\n52:54:00:12:34:5a = 192.0.2.1\n52:54:00:12:34:5A = 192.0.2.2\n", "f:3: ", "is set twice"},
   };
   for (const auto& row : kRows) {
     const auto config = parse_config(row.text, "f");
@@ -91,6 +111,22 @@ TEST(ConfigTest, EveryErrorNamesFileAndLine) {
 TEST(ConfigTest, NoFileMeansTheDefaultsAndADirectoryIsAnError) {
   EXPECT_TRUE(read_config("/nonexistent/virt-macvtap.conf"));
   EXPECT_FALSE(read_config("/"));
+}
+
+TEST(ConfigTest, AFileIsReadAsAWholeOrNotAtAll) {
+  char directory[] = "/tmp/vmt-config-XXXXXX";
+  ASSERT_NE(mkdtemp(directory), nullptr);
+  const auto path = std::string(directory) + "/virt-macvtap.conf";
+  const auto last = "#" + std::string((1 << 20) - 20, ' ') + "\nlearn = no\n";
+  std::ofstream(path) << last;
+  const auto whole = read_config(path.c_str());
+  ASSERT_TRUE(whole) << whole.error().message;
+  EXPECT_EQ(whole->learn, LearnMode::kNo);
+  std::ofstream(path) << last << std::string(20, ' ');
+  const auto larger = read_config(path.c_str());
+  std::filesystem::remove_all(directory);
+  ASSERT_FALSE(larger);
+  EXPECT_THAT(larger.error().message, HasSubstr(path + ": larger than 1 MiB"));
 }
 
 }  // namespace
