@@ -29,7 +29,8 @@ int run_watch(const Command& command, const Words& words) {
   add_config_option(syntax.options);
   const auto arguments = parse(command, syntax, words);
   if (!arguments) return arguments.error();
-  if (const auto config = config_of(*arguments); !config) return report(config.error());
+  auto first = config_of(*arguments);
+  if (!first) return report(first.error());
   if (const auto status = watch::check_permission(); !status) return report(status.error());
   const auto only = OnlyWatcher::take();
   if (!only) return report(only.error());
@@ -37,8 +38,8 @@ int run_watch(const Command& command, const Words& words) {
   boost::asio::io_context io;
   boost::asio::signal_set stop(io, SIGTERM, SIGINT);
   boost::asio::signal_set hang_up(io, SIGHUP);
-  // A file that was fine at the start and is broken at a reload: what was in force stays.
-  const auto read_config = [&, last = Config{}]() mutable {
+  // A file that was fine at the start and cannot be read later: what was in force stays.
+  const auto read_config = [&, last = std::move(*first)]() mutable {
     if (auto config = config_of(*arguments))
       last = std::move(*config);
     else
