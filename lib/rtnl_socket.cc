@@ -132,7 +132,7 @@ std::expected<Fd, Error> RtnlSocket::netns() const {
 Status RtnlSocket::request(const NlMsg& message, std::string_view operation, const OnAnswer& on_answer,
                            const std::function<void()>& on_restart) {
   const auto libnl_error = [&](int code) {
-    return fail(Error{ErrorKind::kFailed, fmt::format("{}: {}", operation, nl_geterror(code))});
+    return fail(Error{ErrorKind::kNotNow, fmt::format("{}: {}", operation, nl_geterror(code))});
   };
   const bool one_answer = is_one_question(nlmsg_hdr(message.get()));
   for (int tries = 0; tries < kDumpTries; ++tries) {
@@ -159,7 +159,7 @@ Status RtnlSocket::request(const NlMsg& message, std::string_view operation, con
     return {};
   }
   return fail(
-      Error{ErrorKind::kFailed, fmt::format("{}: the kernel's list kept changing while it was read", operation)});
+      Error{ErrorKind::kNotNow, fmt::format("{}: the kernel's list kept changing while it was read", operation)});
 }
 
 }  // namespace vmt
