@@ -24,6 +24,11 @@ ErrorKind kind_of(int error_number) {
     case EPERM:
     case EACCES:
       return ErrorKind::kPermission;
+    case ENOMEM:
+    case ENOBUFS:
+    case EINTR:
+    case EBUSY:
+      return ErrorKind::kNotNow;
     default:
       return ErrorKind::kFailed;
   }

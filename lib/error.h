@@ -17,6 +17,7 @@ enum class ErrorKind {
   kPermission,  // EPERM, EACCES
   kInUse,       // EADDRINUSE: another device on the parent is up with this MAC
   kTimeout,     // a bounded wait came to its end
+  kNotNow,      // ENOMEM, ENOBUFS, EINTR, EBUSY: says nothing of the object; the next try may be answered
 };
 
 struct Error {

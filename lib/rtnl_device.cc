@@ -112,11 +112,13 @@ std::expected<std::vector<LinkAnswer>, Error> read_links(RtnlSocket& socket, con
 // Linux 6.18 ends the list with the first buffer that is full, without a word: 134 numbers, or some more where the
 // reader's buffer is known to be larger (self_removing_test). The kernel hands out the lowest free number, so the rest
 // follows closely: each is asked for by itself, until many in a row are free.
-std::optional<int> own_nsid(RtnlSocket& socket) {
+std::expected<std::optional<int>, Error> own_nsid(RtnlSocket& socket) {
   const auto netns = socket.netns();
+  if (!netns && netns.error().kind != ErrorKind::kPermission) return fail(netns.error());
   if (!netns) return std::nullopt;
   const auto answer = socket.collect(request::nsid_of(netns->get()), "look up a network namespace", decode_nsid);
-  if (!answer || answer->empty() || answer->front() < 0) return std::nullopt;
+  if (!answer) return fail(answer.error());
+  if (answer->empty() || answer->front() < 0) return std::nullopt;
   return answer->front();
 }
 
@@ -159,22 +161,25 @@ std::expected<std::vector<Child>, Error> children_elsewhere(RtnlSocket& socket) 
   const auto nsids = read_nsids(socket);
   if (!nsids) return fail(nsids.error());
   auto own = own_nsid(socket);
+  if (!own) return fail(own.error());
   std::vector<std::pair<int, LinkAnswer>> found;
   for (const int nsid : *nsids)
     for (const char* kind : {"macvtap", "macvlan"}) {
-      if (nsid == own) continue;
+      if (nsid == *own) continue;
       auto links = read_links(socket, kind, nsid);
-      if (!links && links.error().kind == ErrorKind::kPermission) return fail(links.error());
+      if (!links && (links.error().kind == ErrorKind::kPermission || links.error().kind == ErrorKind::kNotNow))
+        return fail(links.error());
       if (!links) continue;  // it died since
       for (auto& link : *links) found.emplace_back(nsid, std::move(link));
     }
-  if (!own) own = own_nsid(socket);  // the lists above may just have given us one
+  if (!*own) own = own_nsid(socket);  // the lists above may just have given us one
+  if (!own) return fail(own.error());
   std::vector<Child> children;
   for (const auto& [nsid, link] : found) {
     auto child = child_of(link);
     if (!child) continue;
     // Without a number the parent is in the device's own namespace: a container's business.
-    child->parent = link.lower_nsid && link.lower_nsid == own ? link.lower : 0;
+    child->parent = link.lower_nsid && link.lower_nsid == *own ? link.lower : 0;
     child->nsid = nsid;
     children.push_back(std::move(*child));
   }

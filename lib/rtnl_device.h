@@ -25,8 +25,8 @@ std::expected<std::vector<LinkAnswer>, Error> read_links(RtnlSocket& socket, con
                                                          std::optional<int> nsid = std::nullopt);
 std::expected<std::vector<int>, Error> read_nsids(RtnlSocket& socket);
 // The number that the socket's namespace has in itself, by which the kernel says "the parent is in yours"; nullopt:
-// none yet, or we may not know, and then we may not look into other namespaces either.
-std::optional<int> own_nsid(RtnlSocket& socket);
+// none yet, or we may not know, and then we may not look into other namespaces either. An error: nobody knows.
+std::expected<std::optional<int>, Error> own_nsid(RtnlSocket& socket);
 // Of a link in the socket's namespace; nullopt: not a macvlan or macvtap.
 std::optional<Child> child_of(const LinkAnswer& link);
 // Macvtaps and macvlans in all namespaces that the socket's has a number for, the socket's own left out. One that

@@ -162,8 +162,10 @@ std::expected<RtnlEvents, Error> RtnlEvents::open(int receive_buffer) {
   // The filter comes before the groups, so that nothing gets past it.
   if (auto status = attach_filter(socket, news_filter(nullptr)); !status) return fail(status.error());
   // Our own messages may carry our own number (is_foreign()): who cannot ask for it must not listen to all.
-  events.other_namespaces_ =
-      events.asker_.netns().has_value() && set_option(socket, SOL_NETLINK, NETLINK_LISTEN_ALL_NSID, 1);
+  const auto netns = events.asker_.netns();
+  if (!netns && netns.error().kind != ErrorKind::kPermission) return fail(netns.error());
+  events.other_namespaces_ = netns && set_option(socket, SOL_NETLINK, NETLINK_LISTEN_ALL_NSID, 1);
+  if (netns && !events.other_namespaces_ && errno != EPERM) return fail(errno_error(errno, kOperation));
   sockaddr_nl address{};
   address.nl_family = AF_NETLINK;
   if (bind(socket, reinterpret_cast<sockaddr*>(&address), sizeof address) < 0)
@@ -184,7 +186,12 @@ bool RtnlEvents::is_foreign(int nsid) {
   if (nsid < 0) return false;
   if (own_nsid_) return nsid != *own_nsid_;
   if (std::ranges::find(foreign_nsids_, nsid) != foreign_nsids_.end()) return true;
-  own_nsid_ = own_nsid(asker_);
+  const auto own = own_nsid(asker_);
+  if (!own) {
+    lost_ = true;  // whosever it is
+    return true;
+  }
+  own_nsid_ = *own;
   if (own_nsid_ == nsid) return false;
   foreign_nsids_.push_back(nsid);
   return true;
@@ -212,8 +219,10 @@ std::expected<std::vector<Event>, Error> RtnlEvents::take(std::span<const std::u
   bool drained = false;
   for (int messages = 0; !drained && messages < kMostMessages; ++messages) {
     const auto received = receive(socket_.get(), buffer);
-    if (!received && received.error() != EAGAIN && received.error() != ENOBUFS && received.error() != EINTR)
+    if (!received && received.error() != EAGAIN && received.error() != ENOBUFS && received.error() != EINTR) {
+      lost_ = true;
       return fail(errno_error(received.error(), "receive rtnetlink news"));
+    }
     drained = !received && received.error() == EAGAIN;
     if (!received) {
       // The kernel drops everything from there on, without another word, until the queue is empty.

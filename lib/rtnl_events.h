@@ -75,6 +75,9 @@ class RtnlEvents {
   // `own`: RtnlSocket::port() of sockets whose own changes of routes, neighbours and addresses are no news. Their
   // changes of links are, and so is what the kernel does not sign: a neighbour that we delete, and all that goes with a
   // link (netns/rtnl_filter_test).
+  //
+  // After an error anything may have happened, too: the next take() that has none says so (kLost). The socket may stay
+  // readable for good, so wait a while before it.
   std::expected<std::vector<Event>, Error> take(std::span<const std::uint32_t> own = {});
 
  private:

@@ -116,6 +116,7 @@ std::expected<std::optional<RouteView>, Error> RtnlKernel::route_to(const IpAddr
   auto answers =
       socket_.collect(request::route_to(address), fmt::format("look up the route to {}", address.str()), decode_route);
   if (answers && !answers->empty()) return answers->front().route;
+  if (!answers && answers.error().kind == ErrorKind::kNotNow) return fail(answers.error());
   // No route is an answer, not a failure: ENETUNREACH, or EHOSTUNREACH and friends from a route that forbids it.
   return std::nullopt;
 }

@@ -21,6 +21,7 @@ constexpr std::size_t kReceiveBuffer = 16 * 1024;
 
 struct Conversation {
   const RtnlSocket::OnAnswer* on_answer = nullptr;
+  std::uint32_t sequence = 0;
   bool one_answer = false;
   const bool* enough = nullptr;  // the rest of the list stays unread
   bool done = false;
@@ -38,6 +39,11 @@ std::string extended_ack(const nlmsghdr* header, nlmsgerr* error) {
   auto* attributes = reinterpret_cast<nlattr*>(reinterpret_cast<char*>(error) + offset);
   const nlattr* words = nla_find(attributes, static_cast<int>(size - offset), NLMSGERR_ATTR_MSG);
   return words == nullptr ? std::string{} : std::string(static_cast<const char*>(nla_data(words)));
+}
+
+// Without it libnl would take the answer to an earlier request, whose reading failed, for the one to this request.
+int on_sequence(nl_msg* message, void* arg) {
+  return nlmsg_hdr(message)->nlmsg_seq == static_cast<Conversation*>(arg)->sequence ? NL_OK : NL_SKIP;
 }
 
 int on_valid(nl_msg* message, void* arg) {
@@ -87,11 +93,20 @@ using Callbacks = std::unique_ptr<nl_cb, CallbackFree>;
 Callbacks callbacks_for(Conversation& conversation) {
   Callbacks callbacks(nl_cb_alloc(NL_CB_DEFAULT));
   if (!callbacks) throw std::bad_alloc();
+  nl_cb_set(callbacks.get(), NL_CB_SEQ_CHECK, NL_CB_CUSTOM, on_sequence, &conversation);
   nl_cb_set(callbacks.get(), NL_CB_VALID, NL_CB_CUSTOM, on_valid, &conversation);
   nl_cb_set(callbacks.get(), NL_CB_ACK, NL_CB_CUSTOM, on_ack, &conversation);
   nl_cb_set(callbacks.get(), NL_CB_FINISH, NL_CB_CUSTOM, on_finish, &conversation);
   nl_cb_err(callbacks.get(), NL_CB_CUSTOM, on_error, &conversation);
   return callbacks;
+}
+
+// What is still to come of a conversation that was broken off. The kernel goes on with a dump as its parts are read,
+// and starts no other one on this socket before (EBUSY). Ends when nothing is left, or at an error: then after the next
+// one.
+void discard_answers(nl_sock* socket) {
+  char byte = 0;
+  while (recv(nl_socket_get_fd(socket), &byte, sizeof byte, MSG_DONTWAIT) >= 0) continue;
 }
 
 }  // namespace
@@ -120,7 +135,7 @@ std::expected<Fd, Error> RtnlSocket::netns() const {
 Status RtnlSocket::exchange(const NlMsg& message, std::string_view operation, const OnAnswer& on_answer,
                             const std::function<void()>& on_restart, const bool* enough) {
   const auto libnl_error = [&](int code) {
-    return fail(Error{ErrorKind::kFailed, fmt::format("{}: {}", operation, nl_geterror(code))});
+    return fail(Error{ErrorKind::kNotNow, fmt::format("{}: {}", operation, nl_geterror(code))});
   };
   const bool one_answer = is_one_question(nlmsg_hdr(message.get()));
   for (int tries = 0; tries < kDumpTries; ++tries) {
@@ -130,12 +145,14 @@ Status RtnlSocket::exchange(const NlMsg& message, std::string_view operation, co
     if (const int code = nl_send_auto(socket_.get(), message.get()); code < 0) return libnl_error(code);
     Conversation conversation;
     conversation.on_answer = &on_answer;
+    conversation.sequence = nlmsg_hdr(message.get())->nlmsg_seq;
     conversation.one_answer = one_answer;
     conversation.enough = enough;
     const auto callbacks = callbacks_for(conversation);
     int code = 0;
     while (!conversation.done && conversation.error == 0 && code >= 0)
       code = nl_recvmsgs(socket_.get(), callbacks.get());
+    if (conversation.error == EBUSY || (code < 0 && code != -NLE_DUMP_INTR)) discard_answers(socket_.get());
     if (conversation.error != 0) {
       Error error = errno_error(conversation.error, operation);
       if (!conversation.words.empty()) error.message += fmt::format(" ({})", conversation.words);
@@ -147,7 +164,7 @@ Status RtnlSocket::exchange(const NlMsg& message, std::string_view operation, co
     return {};
   }
   return fail(
-      Error{ErrorKind::kFailed, fmt::format("{}: the kernel's list kept changing while it was read", operation)});
+      Error{ErrorKind::kNotNow, fmt::format("{}: the kernel's list kept changing while it was read", operation)});
 }
 
 }  // namespace vmt

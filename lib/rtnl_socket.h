@@ -27,7 +27,8 @@ class RtnlSocket {
 
   // Waits for the acknowledgement or the end of the dump; on_answer sees each answer before. A dump that changed under
   // the reader is started over, at most kDumpTries times: on_restart lets the caller forget what it had.
-  // Errors read "operation: the kernel's words".
+  // Errors read "operation: the kernel's words". After one the socket is as good as new: what is still to come of this
+  // answer is never taken for that to another request.
   Status request(const NlMsg& message, std::string_view operation, const OnAnswer& on_answer = {},
                  const std::function<void()>& on_restart = {}) {
     return exchange(message, operation, on_answer, on_restart, nullptr);

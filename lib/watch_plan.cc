@@ -36,13 +36,16 @@ std::vector<LearnedAddress> pinned_on(std::span<const Ground> grounds, const Own
 }
 
 // Shims without guests that wait for one.
-void keep_lingering(Kernel& kernel, const Owned& owned, const Watched& watched, Desired& kept) {
+Status keep_lingering(Kernel& kernel, const Owned& owned, const Watched& watched, Desired& kept) {
   for (const unsigned index : watched.lingering) {
     const Shim* shim = shim_on(owned, index);
     const bool is_kept = std::ranges::any_of(kept.shims, [&](const DesiredShim& s) { return s.parent.index == index; });
     if (shim == nullptr || is_kept || find(watched.grounds, index) != nullptr) continue;
-    if (const auto parent = kernel.parent(index)) kept.shims.push_back(shim_for(*parent, shim->role, shim->addresses));
+    const auto parent = kernel.parent(index);
+    if (parent) kept.shims.push_back(shim_for(*parent, shim->role, shim->addresses));
+    if (!parent && parent.error().kind != ErrorKind::kNotFound) return fail(parent.error());
   }
+  return {};
 }
 
 GuestNic nic_of(const Child& child, const IfName& parent, const Guest* guest, const NicConfig* written,
@@ -134,7 +137,7 @@ void attach_seen(std::span<const Ground> grounds, const Owned& owned, Attachment
 PlanResult plan_watch(Kernel& kernel, Owned owned, const Watched& watched, const Config& config) {
   auto kept = manual_desire(kernel, owned);
   if (!kept) return fail(kept.error());
-  keep_lingering(kernel, owned, watched, *kept);
+  if (auto status = keep_lingering(kernel, owned, watched, *kept); !status) return fail(status.error());
   const auto given = by_guest(given_on(watched.grounds, owned));
   const auto learned = by_guest(watched.learned);
   Attachments all;

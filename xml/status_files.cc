@@ -6,8 +6,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <expected>
 #include <memory>
-#include <optional>
+#include <utility>
 
 #include "lib/fd.h"
 #include "xml/domain.h"
@@ -19,14 +21,21 @@ struct CloseDir {
   void operator()(DIR* dir) const { closedir(dir); }
 };
 
-std::optional<std::string> read_file(int directory, const char* name, std::size_t size) {
+// The error is an errno.
+std::expected<std::string, int> read_file(int directory, const char* name, std::size_t size) {
+  if (size > kMaxDomainXml) return std::unexpected(EACCES);
   const Fd file(openat(directory, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
-  if (!file || size > kMaxDomainXml) return std::nullopt;
+  if (!file) return std::unexpected(errno);
   std::string text(size, '\0');
   const ssize_t got = read(file.get(), text.data(), text.size());
-  if (got < 0) return std::nullopt;
+  if (got < 0) return std::unexpected(errno);
   text.resize(static_cast<std::size_t>(got));
   return text;
+}
+
+// What is not there, or not for us, is so the next time as well.
+bool may_be_read_later(int error) {
+  return error != ENOENT && error != ENOTDIR && error != ELOOP && error != EACCES && error != EPERM;
 }
 
 // The rest of the XML is nobody's business here, and there may be thousands of guests.
@@ -38,26 +47,45 @@ Guest without_the_unneeded(Guest guest) {
 
 }  // namespace
 
+void StatusFiles::keep(const std::string& name, std::map<std::string, Entry>& now) {
+  if (auto known = entries_.extract(name)) now.insert(std::move(known));
+}
+
+void StatusFiles::look_through(int directory, const std::string& name, std::map<std::string, Entry>& now,
+                               bool& changed) {
+  const auto unreadable = [&](int error) {
+    if (!may_be_read_later(error)) return;
+    incomplete_ = true;
+    keep(name, now);
+  };
+  struct stat status {};
+  if (fstatat(directory, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) < 0) return unreadable(errno);
+  if (!S_ISREG(status.st_mode)) return;
+  const Stamp stamp{status.st_ino, status.st_size, status.st_mtim.tv_sec, status.st_mtim.tv_nsec};
+  if (const auto known = entries_.find(name); known != entries_.end() && known->second.stamp == stamp)
+    return keep(name, now);
+  auto text = read_file(directory, name.c_str(), static_cast<std::size_t>(status.st_size));
+  if (!text) return unreadable(text.error());
+  if (auto domain = parse_domain(std::move(*text)))
+    now.insert_or_assign(name, Entry{stamp, without_the_unneeded(std::move(domain->guest))});
+  changed = true;
+}
+
 bool StatusFiles::refresh() {
   std::map<std::string, Entry> now;
   bool changed = false;
   const std::unique_ptr<DIR, CloseDir> dir(opendir(directory_.c_str()));
+  incomplete_ = !dir && may_be_read_later(errno);
+  if (incomplete_) return false;
+  errno = 0;
   while (const dirent* entry = dir ? readdir(dir.get()) : nullptr) {
     const std::string name = entry->d_name;
-    struct stat status {};
-    if (!name.ends_with(".xml") || fstatat(dirfd(dir.get()), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) < 0 ||
-        !S_ISREG(status.st_mode))
-      continue;
-    const Stamp stamp{status.st_ino, status.st_size, status.st_mtim.tv_sec, status.st_mtim.tv_nsec};
-    if (const auto known = entries_.find(name); known != entries_.end() && known->second.stamp == stamp) {
-      now.insert(entries_.extract(known));
-      continue;
-    }
-    auto text = read_file(dirfd(dir.get()), name.c_str(), static_cast<std::size_t>(status.st_size));
-    if (!text) continue;
-    if (auto domain = parse_domain(std::move(*text)))
-      now.insert_or_assign(name, Entry{stamp, without_the_unneeded(std::move(domain->guest))});
-    changed = true;
+    if (name.ends_with(".xml")) look_through(dirfd(dir.get()), name, now, changed);
+    errno = 0;
+  }
+  if (errno != 0) {
+    incomplete_ = true;
+    now.merge(entries_);
   }
   // Those that are left were not found again.
   changed = changed || !entries_.empty();

@@ -25,6 +25,8 @@ class StatusFiles {
 
   // Reads what is new or has changed, and forgets what is gone. Costs a stat a guest. False: all is as it was.
   bool refresh();
+  // The last refresh() could not read everything: of what it could not read, what was known before is kept.
+  bool incomplete() const { return incomplete_; }
   // Valid until the next refresh(); nullptr: no guest in the files has such a NIC.
   const Guest* guest_with(const MacAddress& mac) const;
 
@@ -43,7 +45,11 @@ class StatusFiles {
     Guest guest;
   };
 
+  void keep(const std::string& name, std::map<std::string, Entry>& now);
+  void look_through(int directory, const std::string& name, std::map<std::string, Entry>& now, bool& changed);
+
   std::string directory_;
+  bool incomplete_ = false;
   std::map<std::string, Entry> entries_;  // by file name
   std::map<MacAddress, const Guest*> by_mac_;
 };

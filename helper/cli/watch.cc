@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // How does host access follow the guests by itself: `watch`?
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/signal_set.hpp>
 #include <csignal>
 
 #include "helper/cli/command.h"
 #include "helper/watch/service.h"
+#include "helper/watch/signals.h"
 #include "helper/watch/watcher.h"
 #include "lib/watcher_lock.h"
 
@@ -29,36 +29,34 @@ int run_watch(const Command& command, const Words& words) {
   add_config_option(syntax.options);
   const auto arguments = parse(command, syntax, words);
   if (!arguments) return arguments.error();
-  if (const auto config = config_of(*arguments); !config) return report(config.error());
+  auto first = config_of(*arguments);
+  if (!first) return report(first.error());
   if (const auto status = watch::check_permission(); !status) return report(status.error());
   const auto only = OnlyWatcher::take();
   if (!only) return report(only.error());
 
   boost::asio::io_context io;
-  boost::asio::signal_set stop(io, SIGTERM, SIGINT);
-  boost::asio::signal_set hang_up(io, SIGHUP);
-  // A file that was fine at the start and is broken at a reload: what was in force stays.
-  const auto read_config = [&, last = Config{}]() mutable {
+  // A signal is looked at when the watcher is there.
+  std::unique_ptr<watch::Watcher> watcher;
+  constexpr int kSignals[] = {SIGTERM, SIGINT, SIGHUP};
+  const auto signals = watch::Signals::open(io, kSignals, [&](int signal) {
+    if (signal == SIGHUP)
+      watcher->reload();
+    else
+      io.stop();
+  });
+  if (!signals) return report(signals.error());
+  // A file that was fine at the start and cannot be read later: what was in force stays.
+  const auto read_config = [&, last = std::move(*first)]() mutable {
     if (auto config = config_of(*arguments))
       last = std::move(*config);
     else
       warn(config.error().message + "; the configuration so far stays in force");
     return last;
   };
-  const auto watcher = watch::Watcher::start(io, read_config, [](std::string_view line) { warn(line); });
-  if (!watcher) return report(watcher.error());
-
-  stop.async_wait([&](const auto& error, int) {
-    if (!error) io.stop();
-  });
-  std::function<void()> await_reload = [&] {
-    hang_up.async_wait([&](const auto& error, int) {
-      if (error) return;
-      (*watcher)->reload();
-      await_reload();
-    });
-  };
-  await_reload();
+  auto started = watch::Watcher::start(io, read_config, [](std::string_view line) { warn(line); });
+  if (!started) return report(started.error());
+  watcher = std::move(*started);
   if (const auto status = watch::notify("READY=1"); !status) warn(status.error().message);
   io.run();
   // Whoever stopped us may not listen any more.

@@ -118,14 +118,15 @@ Ears::Ears(boost::asio::io_context& io, OnHeard on_heard, OnMuted on_muted, Log 
 
 Ears::~Ears() = default;
 
-void Ears::listen(std::span<const Place> places) {
+bool Ears::listen(std::span<const Place> places) {
   std::erase_if(posts_, [&](const auto& entry) {
     return std::ranges::none_of(places, [&](const Place& p) { return p.parent == entry.first; });
   });
+  bool everywhere = true;
   for (const auto& place : places) {
     const auto it = posts_.find(place.parent);
     if (it == posts_.end() || !it->second->shim || it->second->shim->socket().link_is_gone()) {
-      open(place);
+      everywhere = open(place) && everywhere;
       continue;
     }
     Post& post = *it->second;
@@ -135,20 +136,23 @@ void Ears::listen(std::span<const Place> places) {
     }
     post.place = place;
   }
+  return everywhere;
 }
 
-void Ears::open(const Place& place) {
+bool Ears::open(const Place& place) {
   auto& post = posts_[place.parent];
   post = std::make_unique<Post>(io_, place);
   post->gate.set_guests(place.guests);
   auto socket = FrameSocket::open(place.shim, post->gate.rules());
   if (!socket) {
     // Whoever could not make the shim has said why.
-    if (socket.error().kind != ErrorKind::kNotFound) log_(socket.error().message);
-    return;
+    if (socket.error().kind == ErrorKind::kNotFound) return true;
+    log_(socket.error().message);
+    return false;
   }
   post->shim.emplace(io_, std::move(*socket), batch_, kMostFrames,
                      [this, at = post.get()](auto frames) { hear(*at, frames, true); });
+  return true;
 }
 
 void Ears::hear(Post& post, std::span<const std::span<const std::uint8_t>> frames, bool on_shim) {

@@ -37,8 +37,9 @@ class Ears {
   Ears(boost::asio::io_context& io, OnHeard on_heard, OnMuted on_muted, Log log);
   ~Ears();
 
-  // Listens at these places, and at no others. What cannot be opened is logged and tried again by the next call.
-  void listen(std::span<const Place> places);
+  // Listens at these places, and at no others. False: not at all of them; what cannot be opened is logged and tried
+  // again by the next call. A shim that is not there, which is told elsewhere, does not count.
+  bool listen(std::span<const Place> places);
   // From the shim to a guest, or from the parent to its LAN. What cannot be sent is as if it had got no answer.
   void ask(const Learning::Question& question);
   // From the shim to a guest; lost when it cannot be sent.
@@ -48,7 +49,7 @@ class Ears {
   class Ear;
   struct Post;
 
-  void open(const Place& place);
+  bool open(const Place& place);
   // Gives the socket the rules that the flood gate wants now.
   void settle(Post& post);
   void hear(Post& post, std::span<const std::span<const std::uint8_t>> frames, bool on_shim);

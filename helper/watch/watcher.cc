@@ -20,7 +20,10 @@ using std::chrono::milliseconds;
 constexpr milliseconds kBurst{2};
 constexpr milliseconds kLockPatience{2000};
 constexpr int kSilentFailures = 3;
-constexpr milliseconds kRetry{1000};  // after a look that failed
+constexpr milliseconds kRetry{1000};  // after a look that failed, or news that could not be read
+// After a look that could not do all: twice as long each time.
+constexpr milliseconds kFirstAgain{1000};
+constexpr milliseconds kLastAgain{64'000};
 constexpr std::chrono::seconds kAtOnce{3};
 constexpr int kTolerated = 5;  // times that somebody may undo the same changes before we take our time
 
@@ -40,7 +43,9 @@ Watcher::Watcher(boost::asio::io_context& io, ReadConfig read_config, Log log, R
           },
           log_),
       events_ready_(io, events_.fd()),
+      events_timer_(io),
       look_timer_(io),
+      again_timer_(io),
       linger_timer_(io),
       learning_timer_(io) {}
 
@@ -77,9 +82,7 @@ void Watcher::reload() {
 
 void Watcher::wait_for_events() {
   events_ready_.async_wait(boost::asio::posix::stream_descriptor::wait_read, [this](const auto& error) {
-    if (error) return;
-    take_events();
-    wait_for_events();
+    if (!error) take_events();
   });
 }
 
@@ -88,12 +91,18 @@ void Watcher::take_events() {
   const auto events = events_.take(own);
   if (!events) {
     log_(events.error().message);
-    return look_soon();
+    look_soon();
+    events_timer_.expires_after(kRetry);
+    events_timer_.async_wait([this](const auto& error) {
+      if (!error) take_events();
+    });
+    return;
   }
   bool look_now = false;
   for (const auto& event : *events) look_now = matters(event) || look_now;
   if (look_now) look_soon();
   carry_out_decisions();
+  wait_for_events();
 }
 
 bool Watcher::matters(const Event& event) {
@@ -218,7 +227,7 @@ Status Watcher::converge(Owned owned) {
         fmt::format("somebody keeps undoing this: {}; it is done again once a second", last_changes_.front()));
   say(planned->notes);
   slow_down_when_somebody_undoes(errors.empty() ? planned->changes : std::vector<Change>{});
-  listen();
+  look_again_unless(listen() && errors.empty() && !domains_.incomplete());
   for (const auto& one : std::exchange(unprompted_, {}))
     if (contains(watched.learned, one)) prompt(one);
   carry_out_decisions();
@@ -251,7 +260,7 @@ std::set<unsigned> Watcher::lingering(const Owned& owned) {
   return result;
 }
 
-void Watcher::listen() {
+bool Watcher::listen() {
   std::vector<Place> places;
   for (const auto& ground : grounds_) {
     Place place{.parent = ground.parent.index,
@@ -263,7 +272,20 @@ void Watcher::listen() {
     for (const auto& [mac, nic] : ground.guests) place.guests.push_back(mac);
     places.push_back(std::move(place));
   }
-  ears_.listen(places);
+  return ears_.listen(places);
+}
+
+// What stands in the way goes without a word, more often than not: memory is short, somebody's link has our name.
+void Watcher::look_again_unless(bool all_is_done) {
+  again_timer_.cancel();
+  unfinished_ = all_is_done ? 0 : unfinished_ + 1;
+  if (all_is_done) return;
+  auto wait = kFirstAgain;
+  for (int i = 1; i < unfinished_ && wait < kLastAgain; ++i) wait *= 2;
+  again_timer_.expires_after(wait);
+  again_timer_.async_wait([this](const auto& error) {
+    if (!error) look_soon();
+  });
 }
 
 // Another program that deletes what we make would keep both of us busy.

@@ -51,7 +51,7 @@ class Watcher {
   Watcher(boost::asio::io_context& io, ReadConfig read_config, Log log, RtnlKernel kernel, RtnlEvents events);
 
   void wait_for_events();
-  void take_events();
+  void take_events();  // and waits again
   // Whether it calls for a look.
   bool matters(const Event& event);
   bool hears_of(unsigned link) const;
@@ -62,7 +62,10 @@ class Watcher {
   Status read_guests();
   Status converge(Owned owned);
   std::set<unsigned> lingering(const Owned& owned);
-  void listen();
+  // False: not at all places.
+  bool listen();
+  // A look that has not done all is not the last one.
+  void look_again_unless(bool all_is_done);
   void slow_down_when_somebody_undoes(const std::vector<Change>& changes);
 
   void hear(unsigned parent, std::span<const Heard> heard);
@@ -86,7 +89,9 @@ class Watcher {
   Ears ears_;
 
   boost::asio::posix::stream_descriptor events_ready_;
+  boost::asio::steady_timer events_timer_;  // until they are read again, after an error
   boost::asio::steady_timer look_timer_;
+  boost::asio::steady_timer again_timer_;
   boost::asio::steady_timer linger_timer_;
   boost::asio::steady_timer learning_timer_;
   bool look_is_due_ = false;
@@ -105,8 +110,9 @@ class Watcher {
   std::set<std::string> said_;
   std::vector<std::string> last_changes_;
   Clock::time_point last_changed_{};
-  int failures_ = 0;  // looks in a row
-  int undone_ = 0;    // how many times in a row the same changes were necessary
+  int failures_ = 0;    // looks in a row
+  int unfinished_ = 0;  // looks in a row that have not done all
+  int undone_ = 0;      // how many times in a row the same changes were necessary
   bool first_ = true;
 };
 

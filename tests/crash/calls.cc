@@ -70,7 +70,8 @@ const std::array kKnown = {
     Known{SYS_epoll_wait, "epoll_wait", {EINTR}},
     Known{SYS_epoll_pwait, "epoll_pwait", {EINTR}},
     Known{SYS_epoll_create1, "epoll_create1", {ENOMEM}},
-    Known{SYS_epoll_ctl, "epoll_ctl", {EPERM, ENOMEM}},
+    // Not EPERM: that is said of files that nobody can wait for, as regular ones, and no security module is asked.
+    Known{SYS_epoll_ctl, "epoll_ctl", {ENOMEM}},
     Known{SYS_eventfd2, "eventfd2", {ENOMEM, ENODEV}},
     Known{SYS_timerfd_create, "timerfd_create", {EPERM, ENOMEM, ENODEV}},
     // Processes and what they may.

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/rtnetlink.h>
 #include <signal.h>
+#include <sys/epoll.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -193,6 +194,8 @@ void Tracer::call_begins(pid_t pid, Task& task) {
   if (!counting_ || !counts(number)) return;
   Call call{.number = number};
   if (number == SYS_fcntl) call.fallible = can_fail(static_cast<int>(task.entry.entry.args[1]));
+  // What is there already needs no memory to be changed or taken out.
+  if (number == SYS_epoll_ctl) call.fallible = task.entry.entry.args[1] == EPOLL_CTL_ADD;
   nlmsghdr header{};
   const std::uint64_t request = request_at(pid, task.entry);
   if (request != 0 && peek(pid, request, header)) {
@@ -269,9 +272,8 @@ std::vector<Hurt> hurts_of(const Call& call, std::size_t at) {
     for (const int error : errors_of(call.number)) hurts.push_back({Hurt::Kind::kFail, at, error});
   if (call.request == 0) return hurts;
   for (const int error : {ENOBUFS, EBUSY, EPERM, ENOMEM, ENODEV}) {
-    // The kernel does not say of what it has that it is not there.
-    const bool asks = !call.changes() && !call.dump;
-    if ((call.deletes || asks) && error == ENODEV) continue;
+    // The kernel does not say of what it has that it is not there; nor of the link whose addresses are listed, say.
+    if ((call.deletes || !call.changes()) && error == ENODEV) continue;
     hurts.push_back({Hurt::Kind::kRefuse, at, error});
     // An answer that is the object itself has no error in it.
     if (call.changes() || call.dump) hurts.push_back({Hurt::Kind::kDeny, at, error});

@@ -29,7 +29,7 @@ struct Call {
   std::uint16_t request = 0;  // nlmsg_type, of a netlink request that is sent
   bool dump = false;
   bool deletes = false;  // the request: what it is about goes, or is made ready to go
-  bool fallible = true;  // false: an fcntl() that neither locks nor duplicates, and cannot fail
+  bool fallible = true;  // false: an fcntl() that neither locks nor duplicates, an epoll_ctl() that adds nothing
   bool changes() const { return request != 0 && request % 4 != 2; }
 };
 // "sendmsg(RTM 16)"

@@ -3,6 +3,7 @@
 #include "helper/watch/ears.h"
 
 #include <gmock/gmock.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <boost/asio/steady_timer.hpp>
@@ -45,6 +46,33 @@ TEST_F(EarsTest, APlaceMayGoAsThePauseAfterItsFramesEnds) {
   io.run_for(std::chrono::milliseconds(500));
   EXPECT_EQ(heard, 1);
   EXPECT_TRUE(io.stopped()) << "nothing is left to wait for";
+}
+
+TEST_F(EarsTest, WhatCannotBeOpenedIsToldAndOpenedLater) {
+  boost::asio::io_context io;
+  int heard = 0;
+  std::vector<std::string> log;
+  Ears ears(
+      io, [&](unsigned, std::span<const Heard>) { ++heard; }, [](unsigned, const MacAddress&, std::chrono::seconds) {},
+      [&](std::string_view line) { log.emplace_back(line); });
+  const Place at[] = {place()};
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit none{.rlim_cur = 0, .rlim_max = before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+  EXPECT_FALSE(ears.listen(at));
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_EQ(log.size(), 1U);
+  EXPECT_TRUE(ears.listen(at));
+  auto web = listen("web", "g0");
+  send(web, kArpRequest);
+  io.run_for(std::chrono::milliseconds(500));
+  EXPECT_EQ(heard, 1);
+  Place gone = place();
+  gone.shim = 4711;
+  EXPECT_TRUE(ears.listen(std::span(&gone, 1)));
+  sh("ip link del vmt-1");
+  EXPECT_TRUE(ears.listen(at)) << "whoever made it, or deletes it, knows";
 }
 
 }  // namespace

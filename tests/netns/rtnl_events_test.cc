@@ -2,6 +2,7 @@
 // What the kernel tells of its changes, and what of it is heard.
 #include "lib/rtnl_events.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <linux/neighbour.h>
@@ -110,9 +111,9 @@ TEST_F(RtnlEventsTest, OurOwnNamespaceIsOursAfterItGotANumberToo) {
   sh("ip netns set web 7");
   add_macvtap_elsewhere();
   take(events);  // a foreign number has been asked for, and ours was none then
-  ASSERT_FALSE(own_nsid(*socket));
+  ASSERT_EQ(own_nsid(*socket), std::nullopt);
   ASSERT_TRUE(socket->request(request::new_nsid(socket->netns()->get()), "give ourselves a number"));
-  ASSERT_TRUE(own_nsid(*socket));
+  ASSERT_TRUE(own_nsid(*socket)->has_value());
   const auto news = news_of(events, "ip link set eth0 alias uplink && ip addr add 192.0.2.11/24 dev eth0");
   EXPECT_THAT(news, Contains(link_news(eth0_)));
   EXPECT_THAT(news, Contains(news_at(Kind::kAddress, eth0_, "192.0.2.11/24")));
@@ -241,6 +242,18 @@ TEST_F(RtnlEventsTest, AnOverrunIsToldAndAfterItAllIsHeardAgain) {
   news = news_of(events, "ip addr add 192.0.2.11/24 dev eth0");
   EXPECT_THAT(news, Contains(news_at(Kind::kAddress, eth0_, "192.0.2.11/24")));
   EXPECT_THAT(news, Not(Contains(is(Kind::kLost))));
+}
+
+TEST_F(RtnlEventsTest, WhenNewsCannotBeReadAnythingMayHaveHappened) {
+  auto events = listen();
+  const Fd socket(dup(events.fd()));
+  const Fd unreadable(open("/dev/null", O_RDONLY | O_CLOEXEC));
+  sh("ip addr add 192.0.2.11/24 dev eth0");
+  ASSERT_EQ(dup3(unreadable.get(), events.fd(), O_CLOEXEC), events.fd());
+  EXPECT_FALSE(events.take());
+  ASSERT_EQ(dup3(socket.get(), events.fd(), O_CLOEXEC), events.fd());
+  EXPECT_THAT(take(events), Contains(is(Kind::kLost)));
+  EXPECT_THAT(take(events), IsEmpty());
 }
 
 TEST_F(RtnlEventsTest, ThousandsOfChangesFitIntoTheBufferAndComeInBitesThatDoNotStarveOthers) {

@@ -312,6 +312,19 @@ TEST_F(WatchTroubleTest, NewsThatAreLostAreNoLoss) {
   EXPECT_THAT(log(), IsEmpty());
 }
 
+// Nothing that matters to it happens when the name becomes free.
+TEST_F(WatchTroubleTest, WhatCouldNotBeDoneIsTriedAgain) {
+  const std::string name = "vmt-" + output_of("tr -d '\\n' </sys/class/net/eth0/ifindex");
+  sh("ip link add " + name + " type bridge");
+  start();
+  add_tap_guest("web", kWeb);
+  ASSERT_TRUE(eventually([] { return log().find("create shim") != std::string::npos; }));
+  EXPECT_TRUE(never([] { return !shims().empty(); }));
+  sh("ip link del " + name);
+  EXPECT_TRUE(eventually([] { return !shims().empty(); }));
+  EXPECT_TRUE(learning_time("web", kWeb, "192.0.2.61"));
+}
+
 TEST_F(WatchTroubleTest, NamespacesVanishAtAnyTime) {
   start();
   for (int i = 0; i < 40; ++i) {

@@ -4,6 +4,8 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -65,6 +67,40 @@ TEST_F(StatusFilesTest, FollowWhatLibvirtWrites) {
   EXPECT_FALSE(files.guest_with(mac("52:54:00:12:34:56"))->host_access);
   fs::remove(folder_ / "static.xml");
   files.refresh();
+  EXPECT_EQ(files.guest_with(mac("52:54:00:12:34:56")), nullptr);
+}
+
+// With so many free file descriptors, and no more.
+template <typename Body>
+void with_descriptors(unsigned count, Body body) {
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  const int next = dup(0);
+  close(next);
+  const rlimit few{.rlim_cur = static_cast<rlim_t>(next) + count, .rlim_max = before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
+  body();
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
+TEST_F(StatusFilesTest, KeepWhatWasKnownWhenTheyCannotBeRead) {
+  put("static");
+  put("pool");
+  StatusFiles files(folder_);
+  EXPECT_TRUE(files.refresh());
+  EXPECT_FALSE(files.incomplete());
+  std::ofstream(folder_ / "static.xml", std::ios::app) << "\n";
+  for (const unsigned descriptors : {0U, 1U}) {  // not the folder; not a file in it
+    with_descriptors(descriptors, [&] { EXPECT_FALSE(files.refresh()); });
+    EXPECT_TRUE(files.incomplete());
+    EXPECT_NE(files.guest_with(mac("52:54:00:12:34:56")), nullptr);
+    EXPECT_NE(files.guest_with(mac("52:54:00:12:34:59")), nullptr);
+  }
+  EXPECT_TRUE(files.refresh());
+  EXPECT_FALSE(files.incomplete());
+  fs::remove_all(folder_);
+  EXPECT_TRUE(files.refresh());
+  EXPECT_FALSE(files.incomplete());
   EXPECT_EQ(files.guest_with(mac("52:54:00:12:34:56")), nullptr);
 }
 
