@@ -2,6 +2,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
 #include "lib/config_file.h"
 
 namespace vmt {
@@ -91,6 +95,19 @@ TEST(ConfigTest, EveryErrorNamesFileAndLine) {
 TEST(ConfigTest, NoFileMeansTheDefaultsAndADirectoryIsAnError) {
   EXPECT_TRUE(read_config("/nonexistent/virt-macvtap.conf"));
   EXPECT_FALSE(read_config("/"));
+}
+
+TEST(ConfigTest, WhatCannotBeReadOrIsTooLargeIsNotTakenForNone) {
+  char folder[] = "/tmp/config_test.XXXXXX";
+  const std::filesystem::path path = std::filesystem::path(mkdtemp(folder)) / "conf";
+  std::filesystem::create_symlink(path, path);
+  EXPECT_FALSE(read_config(path.c_str())) << "a loop";
+  std::filesystem::remove(path);
+  std::ofstream(path) << std::string(1024 * 1024, '#');
+  EXPECT_TRUE(read_config(path.c_str()));
+  std::ofstream(path, std::ios::app) << '#';
+  EXPECT_FALSE(read_config(path.c_str()));
+  std::filesystem::remove_all(folder);
 }
 
 }  // namespace

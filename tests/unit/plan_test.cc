@@ -296,6 +296,8 @@ TEST_F(HostAccessPlanTest, HostDownLeavesTheShimToTheGuestsThatUseIt) {
 
 TEST_F(HostAccessPlanTest, HostUpRefusesAsAnErrorWhatAGuestMayNotHave) {
   start(web_);
+  kernel_.add_parent("eth1", "52:54:00:ee:00:11", {"192.0.2.77/32"});
+  EXPECT_FALSE(plan_host_up(kernel_, {*IfName::parse("eth0"), {{ip("192.0.2.77")}}, {}})) << "of another link";
   for (const char* address : {"192.0.2.10", "192.0.2.1", "198.51.100.1", "192.0.2.61", "224.0.0.1"})
     EXPECT_FALSE(plan_host_up(kernel_, {*IfName::parse("eth0"), {{ip(address)}}, {}})) << address;
   EXPECT_FALSE(plan_host_up(kernel_, {*IfName::parse("eth9"), {}, {}}));
