@@ -239,6 +239,27 @@ TEST_F(WatchTest, ASecondOneSaysWhoIsThereAndLeaves) {
   EXPECT_THAT(said, HasSubstr("status 1"));
 }
 
+// Nothing is ever started by it now; what once is must not hear a guest's frames, nor hold its lock.
+TEST_F(WatchTest, NoneOfItsFdsCanBeInherited) {
+  add_tap_guest("web", kWeb);
+  start();
+  ASSERT_TRUE(eventually([] { return listens_on() == 1; }));
+  const std::string flags =
+      "grep -H ^flags: /proc/" + std::to_string(watcher()) + "/fdinfo/* | grep -v 'fdinfo/[012]:'";
+  EXPECT_THAT(output_of(flags), HasSubstr("flags:"));
+  // O_CLOEXEC is 02000000.
+  EXPECT_EQ(output_of(flags + " | grep -v '[2367][0-7]\\{6\\}$'"), "");
+}
+
+TEST_F(WatchTest, EitherOfItsTwoCapabilitiesIsMissed) {
+  for (const std::string missing : {"net_admin", "net_raw"}) {
+    const std::string said = output_of("{ timeout 5 setpriv --inh-caps -" + missing + " --bounding-set -" + missing +
+                                       " " + VMT_BINARY_DIR + "/virt-macvtap watch; echo status $?; }");
+    EXPECT_THAT(said, HasSubstr("CAP_NET_RAW")) << missing;
+    EXPECT_THAT(said, HasSubstr("status 1")) << missing;
+  }
+}
+
 TEST_F(WatchTest, WithoutPermissionItSaysSo) {
   const std::string said = output_of(std::string("{ setpriv --reuid 65534 --clear-groups ") + VMT_BINARY_DIR +
                                      "/virt-macvtap watch; echo status $?; }");
