@@ -26,6 +26,11 @@ ndmsg neighbour_header(unsigned index, int family) {
   return header;
 }
 
+void write_kind(Writer& info) {
+  info.text(IFLA_INFO_KIND, "macvlan");
+  info.nest(IFLA_INFO_DATA, [](Writer& data) { data.u32(IFLA_MACVLAN_MODE, MACVLAN_MODE_BRIDGE); });
+}
+
 Writer address_message(int type, int flags, unsigned index, const IpPrefix& address) {
   ifaddrmsg header{};
   header.ifa_family = static_cast<unsigned char>(address.address.family());
@@ -66,11 +71,7 @@ NlMsg new_shim(const CreateShim& shim) {
       .u32(IFLA_LINK, shim.parent)
       .mac(IFLA_ADDRESS, shim.mac)
       .u32(IFLA_GROUP, kShimGroup)
-      .nest(IFLA_LINKINFO,
-            [](Writer& info) {
-              info.text(IFLA_INFO_KIND, "macvlan");
-              info.nest(IFLA_INFO_DATA, [](Writer& data) { data.u32(IFLA_MACVLAN_MODE, MACVLAN_MODE_BRIDGE); });
-            })
+      .nest(IFLA_LINKINFO, write_kind)
       .take();
 }
 
@@ -96,7 +97,8 @@ NlMsg finish_shim(unsigned index, ShimRole role) {
   ifinfomsg header = link_header(index);
   header.ifi_flags = IFF_UP;
   header.ifi_change = IFF_UP;
-  return Writer(RTM_SETLINK, 0, header).text(IFLA_IFALIAS, alias_of(role)).take();
+  // The mode, which only RTM_NEWLINK changes: somebody may have given an old shim another.
+  return Writer(RTM_NEWLINK, 0, header).text(IFLA_IFALIAS, alias_of(role)).nest(IFLA_LINKINFO, write_kind).take();
 }
 
 NlMsg delete_link(unsigned index) {

@@ -108,6 +108,7 @@ std::expected<Parent, Error> FakeKernel::parent(unsigned index) {
 }
 
 std::expected<std::optional<unsigned>, Error> FakeKernel::index_of(const IfName& name) {
+  if (const auto device = child(name); device && *device) return (*device)->index;
   const auto found = parent(name);
   return found ? std::optional(found->index) : std::nullopt;
 }

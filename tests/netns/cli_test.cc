@@ -130,7 +130,8 @@ TEST_F(CliTest, CleanTakesAwayAllThatIsOursAndNothingElse) {
 }
 
 TEST_F(CliTest, WithoutLibvirtSyncChangesNothingAndStatusGoesOn) {
-  sh(kHook + "static start begin - <" + kFixtures + "static/start.xml");
+  // A plan without guests would take it all away.
+  sh(kHook + "static start begin - <" + kFixtures + "static/start.xml && ip link del macvtap0");
   const std::string before = network_state();
   EXPECT_EQ(status_of(kCli + "sync 2>/run/err"), 1);
   EXPECT_THAT(output_of("cat /run/err"), HasSubstr("libvirt"));
@@ -166,6 +167,19 @@ TEST_F(CliTest, HelpIsEverywhereAndWrongUseIsExitStatusTwo) {
     EXPECT_THAT(output_of("cat /run/out"), IsEmpty()) << words;
     EXPECT_THAT(output_of("cat /run/err"), HasSubstr("--help")) << words;
   }
+}
+
+TEST_F(CliTest, AReportThatDoesNotArriveIsAFailure) {
+  for (const char* words : {"status", "list --json", "addresses", "--help"})
+    EXPECT_EQ(status_of(kCli + words + " >/dev/full 2>/run/err"), 1) << words;
+  EXPECT_THAT(output_of("cat /run/err"), HasSubstr("No space left on device"));
+}
+
+TEST_F(CliTest, NothingIsChangedWithoutTheLock) {
+  const std::string before = network_state();
+  EXPECT_EQ(status_of("flock /run/virt-macvtap.lock " + kCli + "create tap-web --parent eth0 2>/run/err"), 1);
+  EXPECT_THAT(output_of("cat /run/err"), HasSubstr("held by another process"));
+  EXPECT_EQ(network_state(), before);
 }
 
 TEST_F(CliTest, FailuresAreOneLineAndExitStatusOne) {

@@ -87,6 +87,13 @@ TEST_F(ExecTest, OnlyTheTapsAreAddedToWhatTheCommandWouldInherit) {
   EXPECT_EQ(output_of("exec 9</run/file; " + kExec + " -- sh -c ': {0.fd}; cat <&9'"), "hello\n");
 }
 
+// The lock is the program's own: a command that inherited it would keep everybody else out for as long as it runs.
+TEST_F(ExecTest, ACommandWithAStandingDeviceHoldsNoLock) {
+  const auto fds = output_of(kExec + ",name=tap-web --standing -- sh -c 'ls -l /proc/self/fd; : {0.fd}'");
+  EXPECT_THAT(fds, HasSubstr("/tap"));
+  EXPECT_THAT(fds, testing::Not(HasSubstr(".lock")));
+}
+
 TEST_F(ExecTest, TheCommandHasThePidOfItsCaller) {
   EXPECT_EQ(
       output_of("sh -c 'a=$$; exec " + kExec + " -- sh -c \"[ \\$\\$ = $a ] && echo same {0.fd}\"' | cut -d' ' -f1"),

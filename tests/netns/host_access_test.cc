@@ -123,6 +123,7 @@ TEST_F(HostAccessTest, RouterAdvertisementsAreTheParentsBusinessWhateverTheDefau
   sh("echo 2 >/proc/sys/net/ipv6/conf/default/accept_ra");
   start(web_);
   EXPECT_EQ(output_of("cat /proc/sys/net/ipv6/conf/vmt-*/accept_ra"), "0\n");
+  EXPECT_EQ(output_of("cat /proc/sys/net/ipv6/neigh/vmt-*/proxy_delay"), "0\n") << "guests would wait for answers";
   EXPECT_TRUE(plan_start(*kernel_, web_, config_)->changes.empty());
 }
 
@@ -131,6 +132,8 @@ TEST_F(HostAccessTest, AForwardingHostsShimAnswersTheLanForNobodyElse) {
      ">/proc/sys/net/ipv4/ip_forward");
   sh("echo 1 >/proc/sys/net/ipv4/conf/default/arp_ignore");
   start(web_);
+  // Else the answer comes up to 0.8 s later, when nobody listens any more.
+  sh("for file in /proc/sys/net/ipv4/neigh/vmt-*/proxy_delay; do echo 0 >$file; done");
   EXPECT_EQ(output_of("ip netns exec peer arping -c 1 -W 0.3 -w 1 -i eth0 192.0.2.99 | grep -c 'bytes from'"), "0\n");
   EXPECT_TRUE(reaches("web", "192.0.2.10"));
 }
@@ -241,14 +244,46 @@ TEST_F(HostAccessTest, AMeddledWithShimIsRepaired) {
            "echo 0 >/proc/sys/net/ipv4/conf/" + shim + "/arp_filter",
            "echo 0 >/proc/sys/net/ipv6/conf/" + shim + "/proxy_ndp",
            "echo 0 >/proc/sys/net/ipv6/conf/" + shim + "/forwarding", "ip link set " + shim + " down",
-           "ip route flush proto 118", "ip neigh flush nud permanent dev " + shim,
-           "ip link set " + shim + " alias ''"}) {
+           "ip link set " + shim + " type macvlan mode private", "ip route flush proto 118",
+           "ip neigh flush nud permanent dev " + shim, "ip link set " + shim + " alias ''"}) {
     sh(meddling);
     start(web_);
     EXPECT_TRUE(plan_start(*kernel_, web_, config_)->changes.empty()) << meddling;
     EXPECT_TRUE(reaches("", "192.0.2.61")) << meddling;
     EXPECT_TRUE(reaches("web", "2001:db8:1::10")) << meddling;
   }
+}
+
+// Whoever put it there will not look for our protocol.
+TEST_F(HostAccessTest, ARouteOfSomebodyElsesOnTheShimIsNotOurs) {
+  start(web_);
+  const std::string shim = shim_name(**kernel_->index_of(*IfName::parse("eth0"))).str();
+  sh("ip route add 192.0.2.87 dev " + shim + " proto static; ip route add 192.0.2.88 dev " + shim);
+  const auto owned = kernel_->owned({});
+  ASSERT_TRUE(owned);
+  for (const auto& route : owned->routes) EXPECT_THAT(route.guest.str(), testing::EndsWith("61"));
+}
+
+TEST_F(HostAccessTest, AShimIsFoundOnItsOwnParentOnly) {
+  sh("ip link add d0 type veth peer name d1");
+  const unsigned eth0 = **kernel_->index_of(*IfName::parse("eth0"));
+  sh("ip link add link d0 name odd index " + std::to_string(shim_index(eth0)) + " group " + std::to_string(kShimGroup) +
+     " type macvlan mode bridge");
+  const auto owned = kernel_->owned({.parents = std::vector<unsigned>{eth0}, .addresses = std::nullopt});
+  ASSERT_TRUE(owned);
+  EXPECT_THAT(owned->shims, IsEmpty());
+}
+
+// What the shim needs could not be set: it is not shown as finished, and not passed over as on a host without IPv6.
+TEST_F(HostAccessTest, ASettingThatCannotBeWrittenIsAnError) {
+  sh("mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys");
+  const auto planned = plan_start(*kernel_, web_, config_);
+  ASSERT_TRUE(planned);
+  const auto errors = apply_all(*kernel_, planned->changes);
+  ASSERT_EQ(errors.size(), 1U);
+  EXPECT_THAT(errors[0].message, HasSubstr("Read-only file system"));
+  ASSERT_EQ(kernel_->owned({})->shims.size(), 1U);
+  EXPECT_EQ(kernel_->owned({})->shims[0].role, ShimRole::kUnfinished);
 }
 
 TEST_F(HostAccessTest, ErrorsNameTheObjectAndTheCure) {

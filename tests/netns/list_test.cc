@@ -50,6 +50,15 @@ TEST_F(DeviceCliTest, ListAgreesWithIpAboutEverybodysDevices) {
     }
 }
 
+// Looking into all namespaces that have a number must not show ours twice.
+TEST_F(DeviceCliTest, ListShowsADeviceOnceWhereOurOwnNamespaceHasANumber) {
+  run("create tap-web --parent eth0");
+  sh("mkdir -p /run/netns && touch /run/netns/own && mount --bind /proc/self/ns/net /run/netns/own && "
+     "ip netns set own 77");
+  ASSERT_EQ(list().size(), 1U);
+  EXPECT_EQ(list()[0]["nsid"], nullptr);
+}
+
 TEST_F(DeviceCliTest, ListShowsOneParentsDevicesAndWhoHoldsThem) {
   sh("ip link add d0 type veth peer name d1");
   run("create tap-web --parent eth0");

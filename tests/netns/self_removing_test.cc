@@ -225,6 +225,11 @@ TEST_F(SelfRemovingTest, AFileInTheNodesPlaceIsNotOpenedForIt) {
   const auto refused = prepare_tap_node(*IfName::parse("tap-web"), index, {});
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().kind, ErrorKind::kExists);
+  // Nor a node that an earlier device of this index has left.
+  sh("rm " + tap_path(index) + " && mknod " + tap_path(index) + " c 1 3");
+  const auto stale = prepare_tap_node(*IfName::parse("tap-web"), index, {});
+  ASSERT_FALSE(stale);
+  EXPECT_EQ(stale.error().kind, ErrorKind::kExists);
 }
 
 TEST_F(SelfRemovingTest, AParentThatIsDownIsNoObstacleAndOneThatIsTakenIs) {

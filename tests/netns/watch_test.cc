@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // The watcher on the real kernel: shims follow guests, guests are learned, and what others change is repaired.
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 
 #include "tests/netns/watch_fixture.h"
 
@@ -237,6 +239,31 @@ TEST_F(WatchTest, ASecondOneSaysWhoIsThereAndLeaves) {
   const std::string said = output_of(std::string("{ ") + VMT_BINARY_DIR + "/virt-macvtap watch; echo status $?; }");
   EXPECT_THAT(said, HasSubstr("PID " + std::to_string(watcher())));
   EXPECT_THAT(said, HasSubstr("status 1"));
+}
+
+// Nothing is ever started by it now; what once is must not hear a guest's frames, nor hold its lock. Other files may be
+// those of whoever runs the tests.
+TEST_F(WatchTest, NoneOfItsSocketsCanBeInheritedNorItsLock) {
+  add_tap_guest("web", kWeb);
+  start();
+  ASSERT_TRUE(eventually([] { return listens_on() == 1; }));
+  const std::string pid = std::to_string(watcher());
+  const std::string flags = output_of("cd /proc/" + pid +
+                                      "/fd; for fd in $(ls | grep -v '^[012]$'); do case $(readlink "
+                                      "$fd) in socket:*|*.lock) grep ^flags: ../fdinfo/$fd;; esac; done");
+  EXPECT_THAT(flags, HasSubstr("flags:"));
+  std::istringstream lines(flags);
+  std::string name;
+  for (unsigned value = 0; lines >> name >> std::oct >> value;) EXPECT_TRUE(value & O_CLOEXEC) << std::oct << value;
+}
+
+TEST_F(WatchTest, EitherOfItsTwoCapabilitiesIsMissed) {
+  for (const std::string missing : {"net_admin", "net_raw"}) {
+    const std::string said = output_of("{ timeout 5 setpriv --inh-caps -" + missing + " --bounding-set -" + missing +
+                                       " " + VMT_BINARY_DIR + "/virt-macvtap watch; echo status $?; }");
+    EXPECT_THAT(said, HasSubstr("CAP_NET_RAW")) << missing;
+    EXPECT_THAT(said, HasSubstr("status 1")) << missing;
+  }
 }
 
 TEST_F(WatchTest, WithoutPermissionItSaysSo) {

@@ -111,6 +111,10 @@ TEST_F(WatcherLockTest, ALinkIsNotFollowed) {
   sh("ln -s /run/target /run/link");
   EXPECT_FALSE(OnlyWatcher::take("/run/link"));
   EXPECT_NE(access("/run/target", F_OK), 0);
+  const pid_t first = watcher();
+  sh("ln -sf /run/virt-macvtap-watch.lock /run/link");
+  EXPECT_FALSE(running_watcher("/run/link"));
+  end(first);
 }
 
 TEST_F(WatcherLockTest, AWatcherOutsideOfOurPidNamespaceIsThereButHasNoPid) {

@@ -133,6 +133,12 @@ TEST_F(DevicePlanTest, CreatingFindsTheParentAndMakesEach) {
   EXPECT_THAT(notes_, IsEmpty());
 }
 
+TEST_F(DevicePlanTest, ADeviceOfOursIsNotMadeTwice) {
+  const auto mine = spec("mine", "52:54:00:00:00:01");
+  run(create({mine}));
+  EXPECT_THAT(refusal(create({mine})), HasSubstr("a link of this name exists"));
+}
+
 TEST_F(DevicePlanTest, WhatCannotBeMadeIsRefusedBeforeAnythingIs) {
   const auto good = spec("good", "52:54:00:00:00:01");
   for (const char* reserved : {"vnet0", "macvtap7", "macvlan0"})

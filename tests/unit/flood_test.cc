@@ -146,6 +146,14 @@ TEST_F(FloodTest, MutesOneStrangerAlone) {
   EXPECT_TRUE(is_heard(stranger(2)));
 }
 
+TEST_F(FloodTest, KeepsNoMoreThanSoManyAccountsOfStrangers) {
+  for (std::size_t i = 0; i < FloodGate::kMaxStrangers; ++i) gate_.count(stranger(i), 1, now_);
+  gate_.count(stranger(FloodGate::kMaxStrangers), 2 * FloodGate::kFramesPerSecond + 1, now_);
+  EXPECT_THAT(gate_.settle(now_).mutes, IsEmpty()) << "there is no account of the last one";
+  gate_.count(stranger(0), 2 * FloodGate::kFramesPerSecond + 1, now_);
+  EXPECT_THAT(gate_.settle(now_).mutes, testing::SizeIs(1));
+}
+
 TEST_F(FloodTest, HearsOnlyGuestsWhenStrangersAreTooMany) {
   flood(100'000, 100ms, [](std::size_t i) { return stranger(i); });
   ASSERT_TRUE(rules_.only);

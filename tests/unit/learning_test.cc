@@ -197,6 +197,21 @@ TEST_F(LearningTest, AnAddressMovesToAGuestOnAnotherParent) {
   EXPECT_THAT(after(milliseconds(999)).learn, ElementsAre(LearnedAddress{kOtherParent, mac(0x71), ip("192.0.2.61")}));
 }
 
+TEST_F(LearningTest, AnAddressMovesWithItsMacToAnotherParent) {
+  learn(kWeb, "192.0.2.61");
+  learning_.update(
+      {ground(kParent, "eth0", "192.0.2.10/24", {kWeb, kDb}), ground(kOtherParent, "eth1", "192.0.2.11/24", {kWeb})},
+      {}, now_);
+  claim(kWeb, "192.0.2.61", kOtherParent);
+  EXPECT_THAT(after(milliseconds(999)).learn, ElementsAre(LearnedAddress{kOtherParent, kWeb, ip("192.0.2.61")}));
+}
+
+TEST_F(LearningTest, OfTwoThatClaimAnAddressAtOnceTheFirstGetsIt) {
+  claim(kWeb, "192.0.2.61");
+  claim(kDb, "192.0.2.61");
+  EXPECT_THAT(after(seconds(1)).learn, ElementsAre(LearnedAddress{kParent, kWeb, ip("192.0.2.61")}));
+}
+
 TEST_F(LearningTest, WhatTheLanClaimsIsAskedForAndGivenUpWhenTheGuestIsSilent) {
   learn(kWeb, "192.0.2.61");
   claim(kLanMachine, "192.0.2.61");
@@ -260,6 +275,14 @@ TEST_F(LearningTest, AnAddressThatItsGuestDroppedMakesRoomForANewOne) {
   claim(kWeb, "192.0.2.150");
   EXPECT_THAT(after(seconds(4)).forget, ElementsAre(ip("192.0.2.100")));
   learn(kWeb, "192.0.2.150");
+}
+
+TEST_F(LearningTest, AnAddressThatWasJustHeardOfMakesNoRoom) {
+  learn_eight();
+  claim(kWeb, "192.0.2.150");
+  const auto decided = after(seconds(4));
+  EXPECT_THAT(decided.questions, IsEmpty());
+  EXPECT_THAT(decided.forget, IsEmpty());
 }
 
 TEST_F(LearningTest, AGuestThatLeavesTakesItsAddressesAlong) {
@@ -357,6 +380,24 @@ TEST_F(LearningTest, ASilentAddressIsAskedForWhenSomebodySpeaks) {
   now_ += Learning::kConfirmation + seconds(1);
   claim(kLanMachine, "192.0.2.77");
   EXPECT_THAT(after(seconds(4)).forget, ElementsAre(ip("192.0.2.61")));
+}
+
+TEST_F(LearningTest, OfManySilentAddressesSomeAreAskedForAtATime) {
+  const std::vector<MacAddress> guests = {kWeb, kDb, mac(0x63)};
+  update({}, guests);
+  for (int i = 0; i < 24; ++i)
+    claim(guests[static_cast<std::size_t>(i / 8)], ("192.0.2." + std::to_string(100 + i)).c_str());
+  ASSERT_THAT(after(seconds(1)).learn, SizeIs(24));
+  now_ += Learning::kConfirmation;
+  claim(kLanMachine, "192.0.2.77");
+  EXPECT_THAT(learning_.take().questions, SizeIs(16));
+}
+
+TEST_F(LearningTest, ADhcpClientThatMayNotBeLearnedFromIsNotAsked) {
+  config_.parents[*IfName::parse("eth0")].learn = LearnMode::kNo;
+  update();
+  learning_.hear(kParent, {Heard::Kind::kLease, kWeb, ip("192.0.2.61")}, now_);
+  EXPECT_THAT(after(seconds(10)).questions, IsEmpty());
 }
 
 TEST_F(LearningTest, ADhcpClientIsAskedUntilItHasItsAddress) {
@@ -475,6 +516,22 @@ TEST_F(LearningTest, AHostileGuestCannotFillTheMemoryOrTheLog) {
   EXPECT_LE(questions, 200U) << "in 50 s";
   EXPECT_LE(learning_.learned().size(), 8U);
   learn(kDb, "192.0.2.252");
+}
+
+TEST_F(LearningTest, WhatIsRememberedOfRefusalsIsBounded) {
+  for (std::size_t i = 0; i < Learning::kMaxRefusals; ++i) claim(kWeb, ("10.0.0." + std::to_string(1 + i)).c_str());
+  claim(kWeb, "192.0.2.61");
+  EXPECT_THAT(after(seconds(1)).learn, IsEmpty()) << "there is no place for one more refusal";
+  now_ += Learning::kRefusal;
+  learn(kWeb, "192.0.2.61");
+}
+
+TEST_F(LearningTest, WhatIsRememberedOfStrangersIsBounded) {
+  update({}, {kDb});
+  claim(kWeb, "192.0.2.61");
+  for (std::size_t i = 0; i < Learning::kMaxOverheard; ++i) claim(kLanMachine, "192.0.2.77");
+  update();
+  EXPECT_THAT(after(seconds(1)).learn, IsEmpty());
 }
 
 TEST_F(LearningTest, WhatAnEarlierWatcherLearnedIsKept) {

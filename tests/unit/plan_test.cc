@@ -148,6 +148,23 @@ TEST_F(HostAccessPlanTest, ACloneWithTheSameMacTakesNothingAwayFromTheGuestThatI
   EXPECT_THAT(stop(web_), ElementsAre("delete shim vmt-2"));
 }
 
+TEST_F(HostAccessPlanTest, ACloneOnAnotherParentKeepsNothingHere) {
+  const unsigned eth1 = kernel_.add_parent("eth1", "52:54:00:ee:00:11", {"198.51.100.10/24"});
+  start(web_);
+  kernel_.add_child(eth1, "macvtap0", kWebMac, MacvlanMode::kBridge);
+  EXPECT_THAT(stop(web_), ElementsAre("delete shim vmt-2"));
+}
+
+TEST_F(HostAccessPlanTest, AMacvlanWithTheMacOfAGuestThatIsGoneKeepsNoAddress) {
+  start(web_);
+  kernel_.add_child(eth0_, "container0", kWebMac, MacvlanMode::kBridge, false);
+  start(guest("db", kDbMac, {ip("192.0.2.61")}));
+  EXPECT_THAT(notes_, IsEmpty());
+  const auto owned = all().neighbours;
+  EXPECT_TRUE(std::ranges::any_of(
+      owned, [](const GuestNeighbour& n) { return n.guest == ip("192.0.2.61") && n.mac == mac(kDbMac); }));
+}
+
 TEST_F(HostAccessPlanTest, AStartLeavesToOthersWhatTheyHaveOnTheShim) {
   run(plan_host_up(kernel_, {*IfName::parse("eth0"), {{ip("192.0.2.70")}}, {*IpPrefix::parse("192.0.2.60")}}));
   EXPECT_THAT(start(db_), ElementsAre("pin 192.0.2.62 to 52:54:00:12:34:57 on vmt-2",
@@ -257,6 +274,15 @@ TEST_F(HostAccessPlanTest, AMacThatHostUpWasToldStaysUntilHostDown) {
               ElementsAre(testing::StartsWith("delete route 192.0.2.61"), testing::StartsWith("unpin 192.0.2.61")));
 }
 
+TEST_F(HostAccessPlanTest, AShimThatHostUpHasMadeForNobodyYetStaysWhenTheLastGuestGoes) {
+  run(plan_host_up(kernel_, {*IfName::parse("eth0"), {}, {}}));
+  start(web_);
+  stop(web_);
+  ASSERT_EQ(all().shims.size(), 1U);
+  EXPECT_EQ(all().shims[0].role, ShimRole::kManual);
+  EXPECT_THAT(run(plan_host_down(kernel_, {*IfName::parse("eth0"), {}, {}})), ElementsAre("delete shim vmt-2"));
+}
+
 TEST_F(HostAccessPlanTest, HostDownLeavesTheShimToTheGuestsThatUseIt) {
   run(plan_host_up(kernel_, {*IfName::parse("eth0"), {{ip("192.0.2.70")}}, {}}));
   start(web_);
@@ -270,6 +296,8 @@ TEST_F(HostAccessPlanTest, HostDownLeavesTheShimToTheGuestsThatUseIt) {
 
 TEST_F(HostAccessPlanTest, HostUpRefusesAsAnErrorWhatAGuestMayNotHave) {
   start(web_);
+  kernel_.add_parent("eth1", "52:54:00:ee:00:11", {"192.0.2.77/32"});
+  EXPECT_FALSE(plan_host_up(kernel_, {*IfName::parse("eth0"), {{ip("192.0.2.77")}}, {}})) << "of another link";
   for (const char* address : {"192.0.2.10", "192.0.2.1", "198.51.100.1", "192.0.2.61", "224.0.0.1"})
     EXPECT_FALSE(plan_host_up(kernel_, {*IfName::parse("eth0"), {{ip(address)}}, {}})) << address;
   EXPECT_FALSE(plan_host_up(kernel_, {*IfName::parse("eth9"), {}, {}}));

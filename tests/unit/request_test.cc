@@ -45,13 +45,14 @@ TEST(RequestTest, AShimIsBornWithItsTag) {
 TEST(RequestTest, FinishingAShimBringsItUpAndSaysWhoseItIs) {
   const auto message = request::finish_shim(9, ShimRole::kManual);
   const auto* info = static_cast<const ifinfomsg*>(nlmsg_data(header(message)));
-  EXPECT_EQ(header(message)->nlmsg_type, RTM_SETLINK);
+  EXPECT_EQ(header(message)->nlmsg_type, RTM_NEWLINK);
   EXPECT_EQ(info->ifi_index, 9);
   EXPECT_EQ(info->ifi_flags, static_cast<unsigned>(IFF_UP));
   EXPECT_EQ(info->ifi_change, static_cast<unsigned>(IFF_UP));
   const nlattr* alias = nlmsg_find_attr(header(message), sizeof(ifinfomsg), IFLA_IFALIAS);
   ASSERT_NE(alias, nullptr);
   EXPECT_EQ(role_of_alias(nla_get_string(alias)), ShimRole::kManual);
+  EXPECT_EQ(header(message)->nlmsg_flags & (NLM_F_CREATE | NLM_F_REPLACE), 0) << "a shim that is gone is not made";
 }
 
 TEST(RequestTest, ALinkIsDeletedByIndexAlone) {

@@ -49,6 +49,23 @@ TEST_F(StatusFilesTest, TellWhoseANicIsAndWhatItWasGiven) {
   EXPECT_EQ(files.guest_with(mac("52:54:00:99:99:99")), nullptr);
 }
 
+TEST_F(StatusFilesTest, SeeAFileThatWasChangedInItsPlace) {
+  put("static");
+  StatusFiles files(folder_);
+  files.refresh();
+  std::fstream file(folder_ / "static.xml", std::ios::in | std::ios::out);
+  std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  for (auto at = text.find("52:54:00:12:34:56"); at != text.npos; at = text.find("52:54:00:12:34:56"))
+    text.replace(at, 17, "52:54:00:12:34:77");
+  file.clear();
+  file.seekp(0);
+  file << text;
+  file.close();
+  fs::last_write_time(folder_ / "static.xml", fs::file_time_type::clock::now() + std::chrono::seconds(1));
+  files.refresh();
+  EXPECT_NE(files.guest_with(mac("52:54:00:12:34:77")), nullptr);
+}
+
 TEST_F(StatusFilesTest, FollowWhatLibvirtWrites) {
   StatusFiles files(folder_);
   files.refresh();

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// What of a parent's addresses and routes counts, read from the kernel where it writes them in an unusual way?
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "lib/rtnl_decode.h"
+#include "lib/rtnl_kernel.h"
+#include "lib/rtnl_request.h"
+#include "tests/netns/namespace.h"
+
+namespace vmt {
+namespace {
+
+class ParentTest : public NamespaceTest {
+ protected:
+  void SetUp() override {
+    NamespaceTest::SetUp();
+    if (IsSkipped() || HasFatalFailure()) return;
+    add_lan();
+  }
+  static Parent eth0() {
+    auto kernel = RtnlKernel::open();
+    return *kernel->parent(*IfName::parse("eth0"));
+  }
+};
+
+TEST_F(ParentTest, EveryGatewayOfARouteWithSeveralIsOne) {
+  sh("ip route replace default nexthop via 192.0.2.2 dev eth0 nexthop via 192.0.2.3 dev eth0");
+  EXPECT_THAT(eth0().gateways, testing::IsSupersetOf({*IpAddress::parse("192.0.2.2"), *IpAddress::parse("192.0.2.3")}));
+}
+
+TEST_F(ParentTest, APointToPointAddressIsTheHostsAndNotItsPeers) {
+  sh("ip addr add 198.51.100.5 peer 198.51.100.6/32 dev eth0");
+  const auto addresses = eth0().addresses;
+  const auto is = [&](const char* text) {
+    return std::ranges::any_of(addresses, [&](const HostAddress& a) { return a.prefix.address.str() == text; });
+  };
+  EXPECT_TRUE(is("198.51.100.5"));
+  EXPECT_FALSE(is("198.51.100.6"));
+}
+
+// Its error comes at the end of the list, where libnl does not look.
+TEST_F(ParentTest, AListThatFailsIsNotAnEmptyOne) {
+  auto kernel = RtnlKernel::open();
+  const auto addresses = kernel->socket().collect(request::addresses_on(4242), "list addresses", decode_address);
+  ASSERT_FALSE(addresses);
+  EXPECT_THAT(addresses.error().message, testing::HasSubstr("No such device"));
+}
+
+// A guest's route may not have it as its source yet, and with a failed duplicate detection never.
+TEST_F(ParentTest, ATentativeAddressIsNotPreferred) {
+  sh("cd /proc/sys/net/ipv6/conf/eth0; echo 1 >accept_dad; echo 10 >dad_transmits; ip addr add 2001:db8:1::11/64 dev "
+     "eth0");
+  ASSERT_THAT(output_of("ip -6 addr show tentative"), testing::HasSubstr("2001:db8:1::11"));
+  const auto addresses = eth0().addresses;
+  const auto found =
+      std::ranges::find(addresses, *IpAddress::parse("2001:db8:1::11"), [](const auto& a) { return a.prefix.address; });
+  ASSERT_NE(found, addresses.end());
+  EXPECT_FALSE(found->preferred);
+}
+
+}  // namespace
+}  // namespace vmt
