@@ -114,7 +114,7 @@ std::expected<std::optional<unsigned>, Error> FakeKernel::index_of(const IfName&
 }
 
 std::expected<std::optional<Child>, Error> FakeKernel::child(const IfName& name) {
-  const auto all = *children();
+  const auto all = *FakeKernel::children();
   const auto it = std::ranges::find(all, name, &Child::name);
   return it == all.end() ? std::nullopt : std::optional(*it);
 }
