@@ -54,7 +54,7 @@ std::expected<Owned, Error> departing(Kernel& kernel, const Owned& owned, std::s
                                       const Guest& guest) {
   Owned result = leaving(owned, {}, macs);
   if (result.shims.empty() && result.neighbours.empty() && result.marks.empty()) return result;
-  auto children = kernel.children();
+  auto children = owned.shims.size() == 1 ? kernel.children_beside(owned.shims.front()) : kernel.children();
   if (!children) return fail(children.error());
   std::erase_if(*children, [&](const Child& child) { return is_premade_of(child, guest); });
   return leaving(owned, *children, macs);

@@ -138,6 +138,8 @@ class Kernel {
   virtual std::expected<std::optional<Child>, Error> child(const IfName& name) = 0;
   // Every macvlan and macvtap in this namespace, ours included.
   virtual std::expected<std::vector<Child>, Error> children() = 0;
+  // Those on a shim's parent, without the shim. Where these are few, whatever else is on the host, it asks for no more.
+  virtual std::expected<std::vector<Child>, Error> children_beside(const Shim& shim) = 0;
   // The most specific route to an address, own routes included; nullopt when there is none.
   virtual std::expected<std::optional<RouteView>, Error> route_to(const IpAddress& address) = 0;
   // Only objects that carry our tag: a plan made from it cannot express deleting a stranger's.

@@ -13,6 +13,7 @@
 #include "lib/algorithm.h"
 #include "lib/parent_check.h"
 #include "lib/rtnl_device.h"
+#include "lib/upper_links.h"
 
 namespace vmt {
 namespace {
@@ -110,6 +111,33 @@ std::expected<std::vector<Child>, Error> RtnlKernel::children() {
       if (auto child = child_of(l)) children.push_back(std::move(*child));
   }
   return children;
+}
+
+std::expected<std::optional<std::vector<Child>>, Error> RtnlKernel::few_beside(const Shim& shim) {
+  constexpr std::size_t kFew = 8;
+  const auto parent = read_link(socket_, request::link_by_index(shim.parent), "look up parent");
+  if (!parent && parent.error().kind != ErrorKind::kNotFound) return fail(parent.error());
+  const auto names = parent ? upper_links(parent->name, shim.name) : std::nullopt;
+  if (!names || names->size() > kFew) return std::nullopt;
+  std::vector<Child> beside;
+  for (const auto& name : *names) {
+    if (name == shim.name) continue;
+    auto found = child(name);
+    if (!found) return fail(found.error());
+    // A VLAN or a bridge; or one that has been renamed meanwhile.
+    if (!*found) return std::nullopt;
+    if ((*found)->parent == shim.parent) beside.push_back(std::move(**found));
+  }
+  return beside;
+}
+
+std::expected<std::vector<Child>, Error> RtnlKernel::children_beside(const Shim& shim) {
+  auto few = few_beside(shim);
+  if (!few) return fail(few.error());
+  if (*few) return std::move(**few);
+  auto all = children();
+  if (all) std::erase_if(*all, [&](const Child& c) { return c.parent != shim.parent || c.index == shim.index; });
+  return all;
 }
 
 std::expected<std::optional<RouteView>, Error> RtnlKernel::route_to(const IpAddress& address) {

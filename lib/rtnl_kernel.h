@@ -20,6 +20,7 @@ class RtnlKernel : public Kernel {
   std::expected<std::optional<unsigned>, Error> index_of(const IfName& name) override;
   std::expected<std::optional<Child>, Error> child(const IfName& name) override;
   std::expected<std::vector<Child>, Error> children() override;
+  std::expected<std::vector<Child>, Error> children_beside(const Shim& shim) override;
   std::expected<std::optional<RouteView>, Error> route_to(const IpAddress& address) override;
   std::expected<Owned, Error> owned(const Scope& scope) override;
   std::expected<bool, Error> serves_others(const Shim& shim, std::span<const MacAddress> macs) override;
@@ -34,6 +35,8 @@ class RtnlKernel : public Kernel {
   std::uint32_t port() const { return socket_.port(); }
 
  private:
+  // By sysfs; nullopt: it does not tell, or there are too many to ask for one by one.
+  std::expected<std::optional<std::vector<Child>>, Error> few_beside(const Shim& shim);
   explicit RtnlKernel(RtnlSocket socket) : socket_(std::move(socket)) {}
 
   std::expected<std::vector<AddressAnswer>, Error> addresses(unsigned index);

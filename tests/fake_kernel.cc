@@ -132,6 +132,12 @@ std::expected<std::vector<Child>, Error> FakeKernel::children() {
   return all;
 }
 
+std::expected<std::vector<Child>, Error> FakeKernel::children_beside(const Shim& shim) {
+  auto all = *FakeKernel::children();
+  std::erase_if(all, [&](const Child& c) { return c.parent != shim.parent || c.index == shim.index; });
+  return all;
+}
+
 std::expected<std::optional<RouteView>, Error> FakeKernel::route_to(const IpAddress& address) {
   for (const auto& parent : parents_)
     for (const auto& own : parent.addresses)

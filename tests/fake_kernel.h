@@ -40,6 +40,7 @@ class FakeKernel : public Kernel {
   std::expected<std::optional<unsigned>, Error> index_of(const IfName& name) override;
   std::expected<std::optional<Child>, Error> child(const IfName& name) override;
   std::expected<std::vector<Child>, Error> children() override;
+  std::expected<std::vector<Child>, Error> children_beside(const Shim& shim) override;
   std::expected<std::optional<RouteView>, Error> route_to(const IpAddress& address) override;
   std::expected<Owned, Error> owned(const Scope& scope) override;
   std::expected<bool, Error> serves_others(const Shim& shim, std::span<const MacAddress> macs) override;

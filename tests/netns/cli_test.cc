@@ -148,6 +148,8 @@ TEST_F(CliTest, ASyncWithABrokenConfigurationChangesNothing) {
   sh("echo typo >/run/broken.conf");
   EXPECT_EQ(status_of(kCli + "sync --connect test:///run/node.xml --config /run/broken.conf 2>/run/err"), 1);
   EXPECT_THAT(output_of("cat /run/err"), HasSubstr("/run/broken.conf:1: "));
+  EXPECT_EQ(status_of(kCli + "sync --connect test:///run/node.xml --config /run/none.conf 2>/run/err"), 1);
+  EXPECT_THAT(output_of("cat /run/err"), HasSubstr("/run/none.conf: No such file"));
   EXPECT_EQ(network_state(), before);
   EXPECT_EQ(status_of(kCli + "sync --connect test:///run/node.xml >/run/out 2>/run/err"), 0);
   EXPECT_THAT(output_of("cat /run/out"), HasSubstr("delete shim vmt-"));

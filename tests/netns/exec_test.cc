@@ -112,6 +112,16 @@ TEST_F(ExecTest, AnotherUserMayUseTheTap) {
   EXPECT_EQ(status_of(kExec + " --user no-such-user -- true {0.fd} 2>/dev/null"), 1);
 }
 
+TEST_F(ExecTest, ItNeverRunsTheCommandAsSomebodyElse) {
+  for (const char* without : {"setuid", "setgid"}) {
+    EXPECT_EQ(status_of(std::string("setpriv --bounding-set=-") + without + " " + kExec +
+                        " --user 1234:4321 -- sh -c 'touch /run/ran; : {0.fd}' 2>/run/err"),
+              1);
+    EXPECT_THAT(output_of("cat /run/err"), HasSubstr("Operation not permitted")) << without;
+    EXPECT_NE(status_of("test -e /run/ran"), 0) << without;
+  }
+}
+
 TEST_F(ExecTest, ThatUserHasTheGroupsOfTheNameService) {
   const auto groups = output_of("id -G daemon");
   sh("mount -t tmpfs tmpfs /mnt && cp /etc/group /mnt && echo others:x:54321:daemon >>/mnt/group && "

@@ -58,6 +58,12 @@ class KernelContractTest : public NamespaceTest, public testing::WithParamInterf
       sh(std::string("ip link del ") + name);
   }
 
+  void add_macvtap(const std::string& name, const std::string& mac) {
+    if (fake_ != nullptr)
+      fake_->add_child(parent_, name.c_str(), mac.c_str(), MacvlanMode::kBridge);
+    else
+      sh("ip link add link eth0 name " + name + " address " + mac + " type macvtap mode bridge");
+  }
   void make_shim() {
     ASSERT_TRUE(kernel_->apply(CreateShim{parent_, kEth0, kShimMac}));
     ASSERT_TRUE(kernel_->apply(FinishShim{parent_, ShimRole::kGuests}));
@@ -247,6 +253,26 @@ TEST_P(KernelContractTest, AShimServesOthersWhenTheirNeighbourOrMarkIsOnIt) {
     ASSERT_TRUE(kernel_->apply(AddNeighbour{parent_, ip(("198.51.100." + std::to_string(i)).c_str()), other}));
   EXPECT_TRUE(*kernel_->serves_others(shim, own));
   EXPECT_THAT(owned().neighbours, SizeIs(202)) << "the next question has its own answer";
+}
+
+TEST_P(KernelContractTest, WhatIsBesideAShimIsOnItsParentAndNotTheShim) {
+  make_shim();
+  const Shim shim = owned().shims.at(0);
+  const auto beside = [&] {
+    std::vector<std::string> names;
+    const auto found = kernel_->children_beside(shim);
+    EXPECT_TRUE(found) << found.error().message;
+    for (const auto& child : *found) names.push_back(child.name.str());
+    std::ranges::sort(names);
+    return names;
+  };
+  EXPECT_THAT(beside(), ElementsAre("macvtap0"));
+  std::vector<std::string> all = {"macvtap0"};
+  for (int i = 10; i < 30; ++i) {
+    all.push_back("t" + std::to_string(i));
+    add_macvtap(all.back(), "52:54:00:99:00:" + std::to_string(i));
+    EXPECT_EQ(beside(), all);
+  }
 }
 
 TEST_P(KernelContractTest, AForeignRouteIsNeitherOwnedNorReplaced) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// What of a parent's addresses and routes counts, read from the kernel where it writes them in an unusual way?
+// What of a parent's addresses and routes counts, read from the kernel where it writes them in an unusual way, and what
+// is on it?
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -39,6 +40,30 @@ TEST_F(ParentTest, APointToPointAddressIsTheHostsAndNotItsPeers) {
   };
   EXPECT_TRUE(is("198.51.100.5"));
   EXPECT_FALSE(is("198.51.100.6"));
+}
+
+TEST_F(ParentTest, WhatIsOnItIsFoundWhateverElseIsThereAndWhateverSysfsTells) {
+  auto kernel = *RtnlKernel::open();
+  const Parent parent = eth0();
+  sh("ip link add link eth0 name macvtap0 type macvtap mode bridge");
+  ASSERT_TRUE(kernel.apply(CreateShim{parent.index, parent.name, shim_mac(parent.mac)}));
+  const Shim shim = kernel.owned({})->shims.at(0);
+  const auto beside = [&] {
+    std::vector<std::string> names;
+    const auto found = kernel.children_beside(shim);
+    EXPECT_TRUE(found) << found.error().message;
+    for (const auto& child : *found) names.push_back(child.name.str());
+    return names;
+  };
+  EXPECT_THAT(beside(), testing::ElementsAre("macvtap0"));
+  sh("ip link add v0 type veth peer name v1 && ip link add link v0 name other type macvtap mode bridge");
+  EXPECT_THAT(beside(), testing::ElementsAre("macvtap0"));
+  sh("ip link set macvtap0 name renamed");
+  EXPECT_THAT(beside(), testing::ElementsAre("renamed"));
+  sh("mount -t tmpfs tmpfs /sys && mkdir -p /sys/class/net/eth0");
+  EXPECT_THAT(beside(), testing::ElementsAre("renamed")) << "another namespace's";
+  sh("rmdir /sys/class/net/eth0");
+  EXPECT_THAT(beside(), testing::ElementsAre("renamed")) << "none";
 }
 
 // Its error comes at the end of the list, where libnl does not look.

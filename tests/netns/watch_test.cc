@@ -9,6 +9,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "lib/lock.h"
 #include "tests/netns/watch_fixture.h"
 
 namespace vmt {
@@ -232,6 +233,21 @@ TEST_F(WatchTest, AGuestOfWhichLibvirtHasJustWrittenIsAnsweredAtOnceToo) {
   write_status("web", "");
   sh("ip -n web addr add 192.0.2.61/24 dev g0");
   EXPECT_TRUE(reaches("web", "192.0.2.10"));
+}
+
+TEST_F(WatchTest, NothingIsChangedWhileSomebodyElseHasTheLock) {
+  start();
+  add_tap_guest("web", kWeb);
+  ASSERT_TRUE(eventually([] { return listens_on() == 1; }));
+  announce("web", kWeb, "192.0.2.61");
+  ASSERT_TRUE(eventually([] { return has_route("192.0.2.61"); }));
+  {
+    const auto lock = Lock::take(std::chrono::seconds(5));
+    ASSERT_TRUE(lock) << lock.error().message;
+    sh("ip route del 192.0.2.61");
+    EXPECT_TRUE(never([] { return has_route("192.0.2.61"); }));
+  }
+  EXPECT_TRUE(eventually([] { return has_route("192.0.2.61"); }));
 }
 
 TEST_F(WatchTest, ASecondOneSaysWhoIsThereAndLeaves) {
