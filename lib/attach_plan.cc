@@ -29,7 +29,7 @@ std::expected<std::vector<Parent>, Error> read_parents(Kernel& kernel, std::vect
   for (auto& nic : nics) {
     auto [it, is_new] = known.try_emplace(nic.parent);
     if (is_new) {
-      auto parent = kernel.parent(nic.parent);
+      auto parent = nic.parent_index != 0 ? kernel.parent(nic.parent_index) : kernel.parent(nic.parent);
       if (parent)
         it->second = std::move(*parent);
       else if (parent.error().kind != ErrorKind::kNotFound && parent.error().kind != ErrorKind::kInvalid)

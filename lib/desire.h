@@ -22,6 +22,7 @@ struct Attachment {
   std::vector<IpAddress> addresses;     // given
   std::vector<IpAddress> learned = {};  // heard from the guest itself, by the watcher
   std::optional<MacAddress> mark = {};  // mark_of() it; nullopt: the domain is not known
+  unsigned parent_index = 0;            // of a parent that was seen, whatever it is called by now; 0: by its name
 };
 
 // Notes are sentences for the log: what will not work, and why.

@@ -125,7 +125,8 @@ void attach_seen(std::span<const Ground> grounds, const Owned& owned, Attachment
                                       .parent = ground.parent.name,
                                       .mac = mac,
                                       .addresses = seen.given,
-                                      .mark = seen.mark});
+                                      .mark = seen.mark,
+                                      .parent_index = ground.parent.index});
       const auto found = learned.find(Key{ground.parent.index, mac});
       if (found == learned.end() || seen.learn == LearnMode::kNo) continue;
       if (seen.learn == LearnMode::kStrict && !nic->addresses.empty()) continue;
@@ -159,7 +160,8 @@ PlanResult plan_watch(Kernel& kernel, Owned owned, const Watched& watched, const
                           .mac = mac,
                           .addresses = addresses_in(given),
                           .learned = addresses_in(learned),
-                          .mark = nic.mark});
+                          .mark = nic.mark,
+                          .parent_index = ground.parent.index});
     }
   }
   const Whole whole{.owned = std::move(owned), .kept = std::move(*kept)};
@@ -173,7 +175,8 @@ PlanResult plan_learned(Kernel& kernel, const LearnedAddress& learned, const Gro
                       .parent = ground.parent.name,
                       .mac = learned.mac,
                       .addresses = {},
-                      .learned = {learned.address}});
+                      .learned = {learned.address},
+                      .parent_index = ground.parent.index});
   return plan_attachments(kernel, std::move(one), config, nullptr, Contention::kDecided);
 }
 

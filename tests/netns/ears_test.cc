@@ -3,7 +3,8 @@
 #include "helper/watch/ears.h"
 
 #include <gmock/gmock.h>
-#include <sys/resource.h>
+#include <linux/capability.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <boost/asio/steady_timer.hpp>
@@ -50,19 +51,20 @@ TEST_F(EarsTest, APlaceMayGoAsThePauseAfterItsFramesEnds) {
 
 TEST_F(EarsTest, WhatCannotBeOpenedIsToldAndOpenedLater) {
   boost::asio::io_context io;
-  const boost::asio::steady_timer timer(io);  // the loop has its own descriptors by now
   int heard = 0;
   std::vector<std::string> log;
   Ears ears(
       io, [&](unsigned, std::span<const Heard>) { ++heard; }, [](unsigned, const MacAddress&, std::chrono::seconds) {},
       [&](std::string_view line) { log.emplace_back(line); });
   const Place at[] = {place()};
-  rlimit before{};
-  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
-  const rlimit none{.rlim_cur = 0, .rlim_max = before.rlim_max};
-  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+  __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+  __user_cap_data_struct before[2], without[2];
+  ASSERT_EQ(syscall(SYS_capget, &header, before), 0);
+  std::ranges::copy(before, without);
+  without[0].effective &= ~(1U << CAP_NET_RAW);
+  ASSERT_EQ(syscall(SYS_capset, &header, without), 0);
   EXPECT_FALSE(ears.listen(at));
-  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+  ASSERT_EQ(syscall(SYS_capset, &header, before), 0);
   EXPECT_EQ(log.size(), 1U);
   EXPECT_TRUE(ears.listen(at));
   auto web = listen("web", "g0");

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "lib/host_access.h"
+#include "lib/watch_plan.h"
 #include "tests/fake_kernel.h"
 
 namespace vmt {
@@ -91,6 +92,17 @@ TEST_F(LearnedPlanTest, ALostRouteOfALearnedAddressComesBackWithASync) {
   learn("192.0.2.62", kDbMac);
   ASSERT_TRUE(kernel_.apply(DeleteRoute{all().shims[0].index, ip("192.0.2.62"), false}));
   EXPECT_THAT(sync({}), ElementsAre("add route 192.0.2.62 dev vmt-2 src 192.0.2.10"));
+}
+
+TEST_F(LearnedPlanTest, AParentThatIsRenamedDuringALookKeepsWhatIsOnIt) {
+  make_shim();
+  macvtap("macvtap0", kDbMac);
+  learn("192.0.2.62", kDbMac);
+  Ground seen{.parent = *kernel_.parent(eth0_), .guests = {{mac(kDbMac), GuestNic{.guest = "db", .given = {}}}}};
+  seen.parent.name = *IfName::parse("old0");
+  const Watched watched{.grounds = {seen}, .learned = {{eth0_, mac(kDbMac), ip("192.0.2.62")}}, .lingering = {}};
+  EXPECT_THAT(run(plan_watch(kernel_, all(), watched, config_)), IsEmpty());
+  EXPECT_THAT(notes_, IsEmpty());
 }
 
 TEST_F(LearnedPlanTest, AGuestInAnotherNamespaceCountsAsWell) {
