@@ -26,6 +26,16 @@ ndmsg neighbour_header(unsigned index, int family) {
   return header;
 }
 
+NlMsg permanent_neighbour(unsigned index, const IpAddress& address, const MacAddress& mac, std::uint8_t protocol) {
+  ndmsg header = neighbour_header(index, address.family());
+  header.ndm_state = NUD_PERMANENT;
+  return Writer(RTM_NEWNEIGH, kCreate, header)
+      .address(NDA_DST, address)
+      .mac(NDA_LLADDR, mac)
+      .u8(NDA_PROTOCOL, protocol)
+      .take();
+}
+
 void write_kind(Writer& info) {
   info.text(IFLA_INFO_KIND, "macvlan");
   info.nest(IFLA_INFO_DATA, [](Writer& data) { data.u32(IFLA_MACVLAN_MODE, MACVLAN_MODE_BRIDGE); });
@@ -168,23 +178,11 @@ NlMsg neighbour_at(unsigned index, const IpAddress& address) {
 }
 
 NlMsg new_neighbour(unsigned shim, const AddNeighbour& neighbour) {
-  ndmsg header = neighbour_header(shim, neighbour.guest.family());
-  header.ndm_state = NUD_PERMANENT;
-  return Writer(RTM_NEWNEIGH, kCreate, header)
-      .address(NDA_DST, neighbour.guest)
-      .mac(NDA_LLADDR, neighbour.mac)
-      .u8(NDA_PROTOCOL, protocol_of(neighbour.origin))
-      .take();
+  return permanent_neighbour(shim, neighbour.guest, neighbour.mac, protocol_of(neighbour.origin));
 }
 
 NlMsg new_mark(unsigned shim, const AddMark& mark) {
-  ndmsg header = neighbour_header(shim, mark.at.family());
-  header.ndm_state = NUD_PERMANENT;
-  return Writer(RTM_NEWNEIGH, kCreate, header)
-      .address(NDA_DST, mark.at)
-      .mac(NDA_LLADDR, mark.mark)
-      .u8(NDA_PROTOCOL, kMarkProtocol)
-      .take();
+  return permanent_neighbour(shim, mark.at, mark.mark, kMarkProtocol);
 }
 
 NlMsg delete_neighbour(unsigned shim, const IpAddress& address) {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "lib/tap_holders.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -15,31 +14,34 @@
 #include <memory>
 #include <optional>
 
+#include "lib/directory.h"
 #include "lib/tap_node.h"
 #include "lib/text.h"
 
 namespace vmt {
 namespace {
 
-struct DirectoryClose {
-  void operator()(DIR* directory) const { closedir(directory); }
-};
-using Directory = std::unique_ptr<DIR, DirectoryClose>;
-
 struct FileClose {
   void operator()(std::FILE* file) const { std::fclose(file); }
 };
 using File = std::unique_ptr<std::FILE, FileClose>;
 
+std::unexpected<Error> failed(int error, std::string_view where) {
+  return fail(errno_error(error, fmt::format("look for holders of taps in {}", where)));
+}
+
 // nullopt: the driver is not loaded, so there is no tap.
-std::optional<unsigned> macvtap_major() {
-  const File file(std::fopen("/proc/devices", "re"));
+std::expected<std::optional<unsigned>, Error> macvtap_major() {
+  constexpr const char* kPath = "/proc/devices";
+  const File file(std::fopen(kPath, "re"));
+  if (!file) return failed(errno, kPath);
   char line[128];
-  while (file && std::fgets(line, sizeof line, file.get()) != nullptr) {
+  while (std::fgets(line, sizeof line, file.get()) != nullptr) {
     unsigned number = 0;
     char name[64] = {};
     if (std::sscanf(line, "%u %63s", &number, name) == 2 && std::string_view(name) == "macvtap") return number;
   }
+  if (std::ferror(file.get()) != 0) return failed(errno, kPath);
   return std::nullopt;
 }
 
@@ -70,31 +72,48 @@ void note(std::vector<TapHolder>& holders, pid_t pid, int process, dev_t number,
         {.pid = pid, .command = command_of(process), .number = number, .node = std::move(node), .fds = 1});
 }
 
-void scan_process(int proc, const char* pid, unsigned major_number, std::vector<TapHolder>& holders) {
+// A process that is gone meanwhile, or is not ours to look into.
+bool is_none_of_ours(int error) {
+  return error == ENOENT || error == ESRCH || error == EACCES || error == EPERM;
+}
+
+// The error is an errno.
+std::expected<void, int> scan_process(int proc, const char* pid, unsigned major_number,
+                                      std::vector<TapHolder>& holders) {
   const Fd process(openat(proc, pid, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  const int list = process ? openat(process.get(), "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-  if (list < 0) return;  // gone, or not ours to see
-  const Directory fds(fdopendir(list));
-  if (!fds) return;
-  while (const dirent* entry = readdir(fds.get())) {
+  if (!process) return std::unexpected(errno);
+  auto fds = Directory::open(process.get(), "fd");
+  if (!fds) return std::unexpected(fds.error());
+  const auto names = fds->names();
+  if (!names) return std::unexpected(names.error());
+  for (const auto& name : *names) {
     struct stat found {};
-    if (fstatat(list, entry->d_name, &found, 0) == 0 && S_ISCHR(found.st_mode) && major(found.st_rdev) == major_number)
-      note(holders, static_cast<pid_t>(std::atoi(pid)), process.get(), found.st_rdev, node_of(list, entry->d_name));
+    if (fstatat(fds->fd(), name.c_str(), &found, 0) == 0 && S_ISCHR(found.st_mode) &&
+        major(found.st_rdev) == major_number)
+      note(holders, static_cast<pid_t>(std::atoi(pid)), process.get(), found.st_rdev, node_of(fds->fd(), name.c_str()));
   }
+  return {};
 }
 
 }  // namespace
 
 std::expected<TapHolders, Error> TapHolders::scan() {
+  constexpr const char* kProc = "/proc";
   std::vector<TapHolder> holders;
   const auto major_number = macvtap_major();
-  if (!major_number) return TapHolders({}, Fd());
-  const Directory proc(opendir("/proc"));
-  if (!proc) return fail(errno_error(errno, "look for holders of taps in /proc"));
+  if (!major_number) return fail(major_number.error());
+  if (!*major_number) return TapHolders({}, Fd());
+  auto proc = Directory::open(AT_FDCWD, kProc);
+  if (!proc) return failed(proc.error(), kProc);
+  const auto names = proc->names();
+  if (!names) return failed(names.error(), kProc);
   const std::string self = fmt::format("{}", getpid());
-  while (const dirent* entry = readdir(proc.get()))
-    if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9' && entry->d_name != self)
-      scan_process(dirfd(proc.get()), entry->d_name, *major_number, holders);
+  for (const auto& name : *names) {
+    if (name[0] < '1' || name[0] > '9' || name == self) continue;
+    if (const auto looked = scan_process(proc->fd(), name.c_str(), **major_number, holders);
+        !looked && !is_none_of_ours(looked.error()))
+      return failed(looked.error(), fmt::format("{}/{}/fd", kProc, name));
+  }
   auto sysfs = own_sysfs();
   return TapHolders(std::move(holders), sysfs ? std::move(*sysfs) : Fd());
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "xml/status_files.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -11,19 +10,16 @@
 #include <memory>
 #include <utility>
 
+#include "lib/directory.h"
 #include "lib/fd.h"
 #include "xml/domain.h"
 
 namespace vmt {
 namespace {
 
-struct CloseDir {
-  void operator()(DIR* dir) const { closedir(dir); }
-};
-
 // The error is an errno.
 std::expected<std::string, int> read_file(int directory, const char* name, std::size_t size) {
-  if (size > kMaxDomainXml) return std::unexpected(EACCES);
+  if (size > kMaxDomainXml) return std::unexpected(EFBIG);
   const Fd file(openat(directory, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
   if (!file) return std::unexpected(errno);
   std::string text(size, '\0');
@@ -33,9 +29,9 @@ std::expected<std::string, int> read_file(int directory, const char* name, std::
   return text;
 }
 
-// What is not there, or not for us, is so the next time as well.
+// What is not there, is not for us, or is not libvirt's (its files are smaller), is so the next time as well.
 bool may_be_read_later(int error) {
-  return error != ENOENT && error != ENOTDIR && error != ELOOP && error != EACCES && error != EPERM;
+  return error != ENOENT && error != ENOTDIR && error != ELOOP && error != EACCES && error != EPERM && error != EFBIG;
 }
 
 // The rest of the XML is nobody's business here, and there may be thousands of guests.
@@ -74,19 +70,12 @@ void StatusFiles::look_through(int directory, const std::string& name, std::map<
 bool StatusFiles::refresh() {
   std::map<std::string, Entry> now;
   bool changed = false;
-  const std::unique_ptr<DIR, CloseDir> dir(opendir(directory_.c_str()));
-  incomplete_ = !dir && may_be_read_later(errno);
+  auto folder = Directory::open(AT_FDCWD, directory_.c_str());
+  const auto names = folder ? folder->names() : std::unexpected(folder.error());
+  incomplete_ = !names && may_be_read_later(names.error());
   if (incomplete_) return false;
-  errno = 0;
-  while (const dirent* entry = dir ? readdir(dir.get()) : nullptr) {
-    const std::string name = entry->d_name;
-    if (name.ends_with(".xml")) look_through(dirfd(dir.get()), name, now, changed);
-    errno = 0;
-  }
-  if (errno != 0) {
-    incomplete_ = true;
-    now.merge(entries_);
-  }
+  for (const auto& name : names.value_or(std::vector<std::string>{}))
+    if (name.ends_with(".xml")) look_through(folder->fd(), name, now, changed);
   // Those that are left were not found again.
   changed = changed || !entries_.empty();
   entries_ = std::move(now);
