@@ -2,9 +2,12 @@
 // An Ethernet address that a guest's NIC can carry.
 #pragma once
 
+#include <endian.h>
+
 #include <array>
 #include <compare>
 #include <cstdint>
+#include <cstring>
 #include <expected>
 #include <span>
 #include <string>
@@ -26,10 +29,20 @@ class MacAddress {
   std::span<const std::uint8_t, kSize> bytes() const { return bytes_; }
   std::string str() const;
 
-  auto operator<=>(const MacAddress&) const = default;
+  bool operator==(const MacAddress&) const = default;
+  // As bytes would compare. As numbers: what a watcher does for each frame of a LAN is to look MACs up.
+  std::strong_ordering operator<=>(const MacAddress& other) const { return number() <=> other.number(); }
 
  private:
   explicit MacAddress(const std::array<std::uint8_t, kSize>& bytes) : bytes_(bytes) {}
+
+  std::uint64_t number() const {
+    std::uint32_t high = 0;
+    std::uint16_t low = 0;
+    std::memcpy(&high, bytes_.data(), sizeof high);
+    std::memcpy(&low, bytes_.data() + sizeof high, sizeof low);
+    return std::uint64_t{be32toh(high)} << 16 | be16toh(low);
+  }
 
   std::array<std::uint8_t, kSize> bytes_;
 };
