@@ -75,12 +75,13 @@ void remove(RtnlSocket& socket, unsigned index) {
 }
 
 Status create_once(RtnlSocket& socket, const DeviceSpec& spec, const DeviceUse& use, unsigned index) {
+  const bool node_was_there = spec.macvtap && has_tap_node(index);
   if (auto status = create_device_in(socket, spec, index, -1, false); !status) return status;
   const auto complete = [&]() -> Status {
     if (auto status = disable_ipv6(spec.name); !status) return status;
     // The node before the alias: what has an alias has been complete once.
     if (spec.macvtap)
-      if (auto status = prepare_tap_node(spec.name, index, spec.owner); !status) return status;
+      if (auto status = prepare_tap_node(spec.name, index, spec.owner, node_was_there); !status) return status;
     const auto message = request::finish_device(index, alias_of(use), spec.up);
     const auto finish = [&] { return socket.request(message, "set up " + spec.name.str()); };
     return with_hint(when_mac_is_free(socket, finish), [&](ErrorKind kind) { return why_not_up(socket, spec, kind); });

@@ -58,6 +58,14 @@ std::expected<Fd, Error> open_dev_node(const IfName& name, unsigned index) {
   return tap;
 }
 
+Status give_to(const std::string& path, const NodeOwner& owner) {
+  constexpr gid_t kAsItIs = static_cast<gid_t>(-1);
+  if (lchown(path.c_str(), owner.user, owner.group.value_or(kAsItIs)) < 0 ||
+      (owner.group && chmod(path.c_str(), 0660) < 0))
+    return fail(errno_error(errno, fmt::format("give {} to user {}", path, owner.user)));
+  return {};
+}
+
 Status set_flags(int tap, const IfName& name, const TapOptions& options) {
   ifreq request{};
   request.ifr_flags = static_cast<short>(IFF_TAP | IFF_NO_PI | (options.vnet_header ? IFF_VNET_HDR : 0) |
@@ -98,23 +106,25 @@ std::expected<dev_t, Error> tap_number(const Fd& sysfs, const IfName& name, unsi
   return makedev(major_number, minor_number);
 }
 
-Status prepare_tap_node(const IfName& name, unsigned index, const std::optional<NodeOwner>& owner) {
-  const auto number = tap_number(name, index);
-  if (!number) return fail(number.error());
+bool has_tap_node(unsigned index) {
+  struct stat found {};
+  return lstat(tap_path(index).c_str(), &found) == 0 || errno != ENOENT;
+}
+
+Status prepare_tap_node(const IfName& name, unsigned index, const std::optional<NodeOwner>& owner, bool was_there) {
   const std::string path = tap_path(index);
   struct stat found {};
-  if (lstat(path.c_str(), &found) < 0) {
-    if (errno != ENOENT) return fail(errno_error(errno, fmt::format("look at {}", path)));
-    if (mknod(path.c_str(), S_IFCHR | 0600, *number) < 0) return fail(errno_error(errno, fmt::format("make {}", path)));
-  } else if (!S_ISCHR(found.st_mode) || found.st_rdev != *number) {
-    return fail(Error{ErrorKind::kExists, fmt::format("{} is not the tap of {}", path, name.str())});
+  const bool there = lstat(path.c_str(), &found) == 0;
+  if (!there && errno != ENOENT) return fail(errno_error(errno, fmt::format("look at {}", path)));
+  if (!there || was_there) {
+    const auto number = tap_number(name, index);
+    if (!number) return fail(number.error());
+    if (!there && mknod(path.c_str(), S_IFCHR | 0600, *number) < 0)
+      return fail(errno_error(errno, fmt::format("make {}", path)));
+    if (there && (!S_ISCHR(found.st_mode) || found.st_rdev != *number))
+      return fail(Error{ErrorKind::kExists, fmt::format("{} is not the tap of {}", path, name.str())});
   }
-  if (!owner) return {};
-  constexpr gid_t kAsItIs = static_cast<gid_t>(-1);
-  if (lchown(path.c_str(), owner->user, owner->group.value_or(kAsItIs)) < 0 ||
-      (owner->group && chmod(path.c_str(), 0660) < 0))
-    return fail(errno_error(errno, fmt::format("give {} to user {}", path, owner->user)));
-  return {};
+  return owner ? give_to(path, *owner) : Status{};
 }
 
 std::expected<std::vector<Fd>, Error> open_queues(const IfName& name, unsigned index, const TapOptions& options) {

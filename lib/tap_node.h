@@ -31,9 +31,12 @@ std::expected<dev_t, Error> tap_number(const IfName& name, unsigned index);
 std::expected<Fd, Error> own_sysfs();
 std::expected<dev_t, Error> tap_number(const Fd& sysfs, const IfName& name, unsigned index);
 
+// Whether /dev/tapN is there, whatever it is. True as well where that cannot be told.
+bool has_tap_node(unsigned index);
 // Makes /dev/tapN be this device's: leaves a right one, makes a missing one (a container's /dev has none), refuses a
-// foreign one with kExists. Then gives it to its owner.
-Status prepare_tap_node(const IfName& name, unsigned index, const std::optional<NodeOwner>& owner);
+// foreign one with kExists. Then gives it to its owner. `was_there`: has_tap_node() before the device was made. A node
+// that was not has come with the device; else sysfs tells whose it is, which costs a sixth of making a device.
+Status prepare_tap_node(const IfName& name, unsigned index, const std::optional<NodeOwner>& owner, bool was_there);
 
 struct TapOptions {
   unsigned queues = 1;      // 1 to kMaxQueues

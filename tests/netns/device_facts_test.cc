@@ -69,7 +69,7 @@ TEST_F(DeviceFactsTest, ATapsNodeIsOneForAllNamespaces) {
             std::to_string(major(*number)) + ":" + std::to_string(minor(*number)) + "\n");
   EXPECT_NE(node.st_rdev, *number);
   // So it is refused, and what is opened is a node of our own.
-  const auto refused = prepare_tap_node(mine, index, NodeOwner{.user = 65534});
+  const auto refused = prepare_tap_node(mine, index, NodeOwner{.user = 65534}, true);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().kind, ErrorKind::kExists);
   ASSERT_EQ(stat(tap_path(index).c_str(), &node), 0);

@@ -222,12 +222,12 @@ TEST_F(SelfRemovingTest, AFileInTheNodesPlaceIsNotOpenedForIt) {
   const auto queues = open_queues(*IfName::parse("tap-web"), index, {});
   ASSERT_TRUE(queues) << queues.error().message;
   EXPECT_EQ(interface_of(queues->front()), "tap-web");
-  const auto refused = prepare_tap_node(*IfName::parse("tap-web"), index, {});
+  const auto refused = prepare_tap_node(*IfName::parse("tap-web"), index, {}, true);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().kind, ErrorKind::kExists);
   // Nor a node that an earlier device of this index has left.
   sh("rm " + tap_path(index) + " && mknod " + tap_path(index) + " c 1 3");
-  const auto stale = prepare_tap_node(*IfName::parse("tap-web"), index, {});
+  const auto stale = prepare_tap_node(*IfName::parse("tap-web"), index, {}, true);
   ASSERT_FALSE(stale);
   EXPECT_EQ(stale.error().kind, ErrorKind::kExists);
 }
