@@ -28,12 +28,13 @@ entries_of() {
             ;;
         fd)
             row bridge-helper "$gone" - "/usr/lib/qemu/qemu-bridge-helper --use-vnet --br=br0 --fd={fd}" -
-            row floor-self-removing "$gone" - "$work/floor_tap eth0 {fd}" bridge-helper
-            row helper "$gone" - "$work/qemu-macvtap-helper --use-vnet --br=eth0/52:54:00:00:00:07 --fd={fd}" bridge-helper
+            row floor-self-removing "$gone" - "$work/floor_tap self-removing eth0 {fd}" bridge-helper
+            row helper "$gone" - "$work/qemu-macvtap-helper --use-vnet --br=eth0/52:54:00:00:00:07 --fd={fd}" bridge-helper,floor-self-removing
             row helper-adopting "$gone" - "$work/qemu-macvtap-helper --use-vnet --br=eth0 --fd={fd}" bridge-helper
-            row exec "$gone" - "$work/virt-macvtap exec --nic parent=eth0 -- $work/probe {0.fd} {fd}" bridge-helper
-            row floor-standing "$gone" - "$work/floor_tap eth0 {fd} standing" bridge-helper
-            row exec-standing "$gone" - "$work/virt-macvtap exec --standing --nic parent=eth0,name=st0 -- $work/probe {0.fd} {fd}" bridge-helper
+            row floor-exec "$gone" - "$work/floor_tap self-removing eth0 {fd} $work/probe" bridge-helper
+            row exec "$gone" - "$work/virt-macvtap exec --nic parent=eth0 -- $work/probe {0.fd} {fd}" bridge-helper,floor-exec
+            row floor-exec-standing "$gone" - "$work/floor_tap standing eth0 {fd} $work/probe" bridge-helper
+            row exec-standing "$gone" - "$work/virt-macvtap exec --standing --nic parent=eth0,name=st0 -- $work/probe {0.fd} {fd}" bridge-helper,floor-exec-standing
             ;;
         many)
             row floor-create-100 "sh $work/none.sh" - "$work/floor_create eth0 100" -

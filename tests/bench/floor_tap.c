@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later
- * The floor of qemu-macvtap-helper: the system calls it cannot do without, in C, without a check.
- *   floor_tap PARENT FD [standing] */
+ * The floor of qemu-macvtap-helper and of `virt-macvtap exec`: the system calls they cannot do without, in C, without a
+ * check.
+ *   floor_tap self-removing|standing PARENT FD [PROGRAM]     PROGRAM gets the tap by exec, and FD as it is */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <linux/net_namespace.h>
@@ -28,10 +29,10 @@ static void send_fd(int peer, int fd) {
 }
 
 int main(int argc, char **argv) {
-  if (argc < 3) return 2;
-  const int standing = argc > 3;
+  if (argc < 4) return 2;
+  const int standing = strcmp(argv[1], "standing") == 0;
   const int outside = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
-  const unsigned parent = if_nametoindex(argv[1]);
+  const unsigned parent = if_nametoindex(argv[2]);
   const unsigned index = 0x20000000U + (unsigned)getpid();
   int inside = outside, netns = -1;
   char path[64];
@@ -55,6 +56,12 @@ int main(int argc, char **argv) {
     put(NETNSA_NSID, &nsid, sizeof nsid);
     talk(outside, "nsid");
   }
-  send_fd(atoi(argv[2]), tap);
+  if (argc > 4) {
+    char number[16];
+    snprintf(number, sizeof number, "%d", tap);
+    execl(argv[4], argv[4], number, argv[3], NULL);
+    return 1;
+  }
+  send_fd(atoi(argv[3]), tap);
   return 0;
 }

@@ -115,7 +115,8 @@ Holder start_holder(Way way, int number) {
     const int say = pipe.theirs.get();
     if (way == Way::kExec) hold_by_exec(fmt::format("parent={},mac={}", guest.parent, guest.mac.str()), "{0.fd}", say);
     if (way == Way::kExecQueues) hold_by_exec(fmt::format("parent={},queues=4", guest.parent), "{0.fds}", say);
-    if (way == Way::kFloor) hold_by_helper({VMT_BINARY_DIR "/tests/bench_floor_tap", guest.parent, ""}, say, 0);
+    if (way == Way::kFloor)
+      hold_by_helper({VMT_BINARY_DIR "/tests/bench_floor_tap", "self-removing", guest.parent, ""}, say, 0);
     const auto mac = way == Way::kHelper ? "/" + guest.mac.str() : "";
     hold_by_helper({kProgram, "--use-vnet", "--br=" + guest.parent + mac, "--fd="}, say, kUser);
   }
