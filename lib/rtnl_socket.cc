@@ -152,7 +152,9 @@ Status RtnlSocket::exchange(const NlMsg& message, std::string_view operation, co
     int code = 0;
     while (!conversation.done && conversation.error == 0 && code >= 0)
       code = nl_recvmsgs(socket_.get(), callbacks.get());
-    if (conversation.error == EBUSY || (code < 0 && code != -NLE_DUMP_INTR)) discard_answers(socket_.get());
+    // An error that the kernel tells is the whole answer, but for that of a dump which waits for an earlier one's end.
+    const bool broken_off = code < 0 && code != -NLE_DUMP_INTR && conversation.error == 0;
+    if (broken_off || conversation.error == EBUSY) discard_answers(socket_.get());
     if (conversation.error != 0) {
       Error error = errno_error(conversation.error, operation);
       if (!conversation.words.empty()) error.message += fmt::format(" ({})", conversation.words);
