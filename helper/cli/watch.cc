@@ -59,6 +59,7 @@ int run_watch(const Command& command, const Words& words) {
   watcher = std::move(*started);
   if (const auto status = watch::notify("READY=1"); !status) warn(status.error().message);
   io.run();
+  watcher->finish();
   // Whoever stopped us may not listen any more.
   [[maybe_unused]] const auto status = watch::notify("STOPPING=1");
   return kFine;

@@ -78,6 +78,13 @@ void Watcher::reload() {
   look_soon();
 }
 
+void Watcher::finish() {
+  linger_ = {};
+  idle_until_.clear();
+  elsewhere_changed_ = true;  // the news of it may be unread
+  if (const auto status = look_around(); !status) log_(status.error().message);
+}
+
 // ---- events ----
 
 void Watcher::wait_for_events() {
@@ -240,7 +247,7 @@ std::set<unsigned> Watcher::lingering(const Owned& owned) {
   for (const auto& shim : owned.shims) {
     if (shim.role != ShimRole::kGuests || shim.parent == 0 || ground(shim.parent) != nullptr) continue;
     const auto known = idle_until_.find(shim.parent);
-    idle.emplace(shim.parent, known == idle_until_.end() ? now + kLinger : known->second);
+    idle.emplace(shim.parent, known == idle_until_.end() ? now + linger_ : known->second);
   }
   idle_until_ = std::move(idle);
   std::set<unsigned> result;

@@ -44,6 +44,8 @@ class Watcher {
 
   // Reads the configuration again.
   void reload();
+  // The last look, for who stops: shims that wait for a guest go now, as nobody else takes them away.
+  void finish();
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -105,6 +107,7 @@ class Watcher {
   std::optional<std::vector<unsigned>> heard_of_;  // links of which events are told; nullopt: all
   // Of the shims that there are, by parent: a shim keeps its MAC when its parent gets another one.
   std::map<unsigned, MacAddress> shim_macs_;
+  std::chrono::seconds linger_ = kLinger;
   std::map<unsigned, Clock::time_point> idle_until_;  // shims without guests, by parent
   std::vector<LearnedAddress> unprompted_;            // learned, left to the next look
   std::set<std::string> said_;

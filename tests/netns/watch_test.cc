@@ -33,6 +33,20 @@ TEST_F(WatchTest, AShimFollowsTheGuestsOfAParent) {
   EXPECT_EQ(network_state(), before);
 }
 
+// Nobody else would take it away before the next guest.
+TEST_F(WatchTest, AShimThatWaitsForAGuestGoesWithTheWatcher) {
+  const std::string before = network_state();
+  start();
+  sh("ip link add link eth0 name tap1 index 536870999 address 52:54:00:12:34:61 type macvtap mode bridge");
+  ASSERT_TRUE(eventually([] { return !shims().empty(); }));
+  stop();
+  EXPECT_FALSE(shims().empty()) << "its guest is there";
+  start();
+  sh("ip link del tap1");
+  stop();
+  EXPECT_EQ(network_state(), before);
+}
+
 TEST_F(WatchTest, OtherModesAndMacvlansGetNoShim) {
   start();
   sh("ip link add link eth0 name tap1 type macvtap mode vepa && ip link set tap1 up && ip link add link eth0 name tap2 "
