@@ -7,6 +7,7 @@
 #include <sys/epoll.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/user.h>
@@ -84,12 +85,20 @@ bool can_fail(int fcntl_command) {
   return std::ranges::find(kThatCan, fcntl_command) != kThatCan.end();
 }
 
+bool runs(pid_t pid, const std::string& program) {
+  struct stat its {
+  }, wanted{};
+  return stat(("/proc/" + std::to_string(pid) + "/exe").c_str(), &its) == 0 && stat(program.c_str(), &wanted) == 0 &&
+         its.st_dev == wanted.st_dev && its.st_ino == wanted.st_ino;
+}
+
 struct Task {
   __ptrace_syscall_info entry{};
   bool inside = false;        // of a call
   int fails = 0;              // errno of the call that it is in
   bool ready = false;         // the call says so
   bool forked = false;        // a process, or a thread, that another one has started
+  bool foreign = false;       // that runs another program
   std::uint64_t damaged = 0;  // address of the request whose type is to be put back
   std::uint16_t type = 0;
 };
@@ -116,7 +125,7 @@ class Tracer {
   void hurt_now(pid_t pid, Task& task, const Call& call, std::uint64_t request);
   void rewrite_answer(pid_t pid, const Task& task, std::int64_t size);
   void proceed(pid_t pid, int signal = 0) {
-    ptrace(done_ ? PTRACE_CONT : PTRACE_SYSCALL, pid, nullptr, static_cast<long>(signal));
+    ptrace(done_ || tasks_[pid].foreign ? PTRACE_CONT : PTRACE_SYSCALL, pid, nullptr, static_cast<long>(signal));
   }
 
   const Program& program_;
@@ -165,11 +174,17 @@ void Tracer::follow(pid_t main, std::chrono::seconds patience) {
 
 void Tracer::stopped(pid_t pid, int status) {
   const bool known = tasks_.contains(pid);
-  if (!known) tasks_[pid].forked = true;
   Task& task = tasks_[pid];
+  if (!known) {
+    task.forked = true;
+    task.foreign = !runs(pid, program_.words[0]);
+  }
   const int signal = WSTOPSIG(status);
   if (status >> 8 == (SIGTRAP | (PTRACE_EVENT_EXEC << 8))) {
-    if (++execs_ == 2) done_ = true;
+    if (task.forked)
+      task.foreign = true;
+    else if (++execs_ == 2)
+      done_ = true;
     return proceed(pid);
   }
   if (status >> 16 != 0 || (!known && signal == SIGSTOP)) return proceed(pid);
@@ -179,7 +194,7 @@ void Tracer::stopped(pid_t pid, int status) {
   if (info.op == PTRACE_SYSCALL_INFO_ENTRY) {
     task.entry = info;
     task.inside = true;
-    if (execs_ == 1) call_begins(pid, task);
+    if (execs_ == 1 && !task.foreign) call_begins(pid, task);
   } else if (info.op == PTRACE_SYSCALL_INFO_EXIT && task.inside) {
     task.inside = false;
     call_ends(pid, task, info.exit.rval);

@@ -23,7 +23,8 @@ struct Program {
   Counted counted = Counted::kAll;
 };
 
-// A call that counts (calls.h). Calls behind a second exec do not, as that is another program.
+// A call that counts (calls.h). Calls behind a second exec do not, as that is another program; nor do those of programs
+// that it starts.
 struct Call {
   long number = 0;
   std::uint16_t request = 0;  // nlmsg_type, of a netlink request that is sent
