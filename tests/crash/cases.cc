@@ -96,9 +96,10 @@ std::vector<Case> make_hook_cases() {
        .target = hook("static", "reconnect"),
        .undo = {kClean},
        .manner = Manner::kHook},
-      {.name = "stopped",
+      // The last one, which takes the shim along.
+      {.name = "release-last",
        .before = {hook("static", "start")},
-       .target = hook("static", "stopped"),
+       .target = hook("static", "release"),
        .undo = {kClean},
        .manner = Manner::kHook},
       {.name = "release",

@@ -24,6 +24,7 @@
 #include <random>
 
 #include "tests/crash/child.h"
+#include "tests/crash/tracer_check.h"
 #include "tests/crash/trial.h"
 
 namespace vmt::crash {
@@ -121,17 +122,21 @@ bool parse(int argc, char** argv, Options& options) {
   return optind == argc;
 }
 
+// For sigtimedwait().
+void block_child_signal() {
+  sigset_t child;
+  sigemptyset(&child);
+  sigaddset(&child, SIGCHLD);
+  sigprocmask(SIG_BLOCK, &child, nullptr);
+}
+
 int run_all(const Options& options) {
   if (geteuid() != 0) {
     std::fprintf(stderr, "crash_tests: namespaces need root\n");
     const char* ci = std::getenv("CI");
     return ci != nullptr && std::strcmp(ci, "true") == 0 ? 1 : 77;
   }
-  // For sigtimedwait().
-  sigset_t child;
-  sigemptyset(&child);
-  sigaddset(&child, SIGCHLD);
-  sigprocmask(SIG_BLOCK, &child, nullptr);
+  block_child_signal();
   std::printf("seed %llu\n", static_cast<unsigned long long>(options.seed));
   bool fine = true;
   std::size_t tried = 0;
@@ -153,6 +158,12 @@ int run_all(const Options& options) {
 int main(int argc, char** argv) {
   using namespace vmt::crash;
   if (argc == 3 && std::strcmp(argv[1], "--probe") == 0) return probe(std::atoi(argv[2]));
+  if (argc >= 3 && std::strcmp(argv[1], "--duplicate") == 0)
+    return duplicate(std::atoi(argv[2]), {argv + 3, argv + argc});
+  if (argc == 2 && std::strcmp(argv[1], "--check-tracer") == 0) {
+    block_child_signal();
+    return check_tracer(VMT_CRASH_TESTS);
+  }
   if (argc == 2 && std::strcmp(argv[1], "--list") == 0) {
     for (const auto& which : cases()) std::printf("%s\n", which.name.c_str());
     return 0;

@@ -184,7 +184,7 @@ void Tracer::stopped(pid_t pid, int status) {
     if (task.forked)
       task.foreign = true;
     else if (++execs_ == 2)
-      done_ = true;
+      outcome_.followed = done_ = true;
     return proceed(pid);
   }
   if (status >> 16 != 0 || (!known && signal == SIGSTOP)) return proceed(pid);
@@ -194,6 +194,7 @@ void Tracer::stopped(pid_t pid, int status) {
   if (info.op == PTRACE_SYSCALL_INFO_ENTRY) {
     task.entry = info;
     task.inside = true;
+    if (!task.forked && execs_ == 1 && info.entry.nr == SYS_exit_group) outcome_.followed = true;
     if (execs_ == 1 && !task.foreign) call_begins(pid, task);
   } else if (info.op == PTRACE_SYSCALL_INFO_EXIT && task.inside) {
     task.inside = false;

@@ -58,6 +58,7 @@ struct Outcome {
   int signal = 0;         // that ended it
   bool hurt = false;      // whether it came to that
   bool in_child = false;  // it was in a process that it had started
+  bool followed = false;  // up to its exit, or to its exec of another program
   bool hung = false;      // it, or something that it started, was there after the patience, and was killed
   std::string out, err;   // what it said
   std::vector<Call> calls;

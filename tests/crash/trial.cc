@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "tests/crash/trial.h"
 
+#include <algorithm>
 #include <cstdio>
 
 #include "tests/crash/child.h"
@@ -32,6 +33,7 @@ Trial::Trial(const Case& which) : case_(which) {
   figures_.calls = undisturbed_.calls.size();
   if (undisturbed_.status != 0 || !undisturbed_.err.empty())
     defect("an undisturbed run ends with " + std::to_string(undisturbed_.status), undisturbed_.err);
+  check_calls();
   play(case_.undo, case_.at_a_glance);
   check_state("after the undisturbed run was undone", baseline_);
 }
@@ -79,6 +81,15 @@ std::vector<Hurt> Trial::hurts() const {
   for (std::size_t i = 0; i < undisturbed_.calls.size(); ++i)
     for (const auto& hurt : hurts_of(undisturbed_.calls[i], i)) all.push_back(hurt);
   return all;
+}
+
+// Whoever loses sight of the program tries a part of it, and finds nothing in the rest.
+void Trial::check_calls() {
+  if (!undisturbed_.followed) defect("the undisturbed run was lost sight of before its end");
+  if (undisturbed_.calls.empty()) defect("there is no call to hurt");
+  const bool changes = without_links(expected_.ours) != without_links(staged_.ours);
+  if (changes && std::ranges::none_of(undisturbed_.calls, &Call::changes))
+    defect("none of the calls that count has changed anything", difference(staged_, expected_));
 }
 
 bool Trial::hurt(const Hurt& hurt) {

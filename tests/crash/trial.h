@@ -37,6 +37,7 @@ class Trial {
   // An ordinary run of a list of calls.
   void play(const std::vector<Program>& programs, const Reached& done);
 
+  void check_calls();
   void check_outcome(const Hurt& hurt, const Outcome& outcome);
   void check_state(const std::string& when, const State& wanted);
   void defect(const std::string& what, const std::string& details = "");
