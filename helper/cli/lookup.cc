@@ -12,7 +12,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <climits>
-#include <optional>
 #include <utility>
 
 #include "helper/lookup/answer.h"
@@ -22,6 +21,22 @@ namespace vmt::cli {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+// An ignored SIGCHLD, which a program inherits, leaves nobody an exit status.
+class KeepExitStatus {
+ public:
+  KeepExitStatus() {
+    struct sigaction usual {};
+    usual.sa_handler = SIG_DFL;
+    sigaction(SIGCHLD, &usual, &before_);
+  }
+  KeepExitStatus(const KeepExitStatus&) = delete;
+  KeepExitStatus& operator=(const KeepExitStatus&) = delete;
+  ~KeepExitStatus() { sigaction(SIGCHLD, &before_, nullptr); }
+
+ private:
+  struct sigaction before_ {};
+};
 
 // Killed when nobody has waited for it.
 class Child {
@@ -35,14 +50,14 @@ class Child {
     wait();
   }
 
-  // Its exit status; -1: a signal has ended it.
+  // Its exit status; -1: a signal has ended it, or nobody knows.
   int wait() {
     int status = 0;
     pid_t waited = 0;
     do waited = waitpid(pid_, &status, 0);
     while (waited < 0 && errno == EINTR);
     pid_ = 0;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    return waited > 0 && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
   }
 
  private:
@@ -63,18 +78,19 @@ std::expected<Child, Error> start(const std::string& path, std::vector<std::stri
   return Child(pid);
 }
 
-// Until the end; nullopt: it did not come in time.
-std::optional<std::string> read_all(const Fd& from, Clock::time_point deadline) {
+// Until the end, or an error: what has come so far is not the answer.
+std::expected<std::string, Error> read_all(const Fd& from, Clock::time_point deadline, const Error& too_late) {
   std::string text;
   char part[16 * 1024];
   for (;;) {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
     pollfd waiting{.fd = from.get(), .events = POLLIN, .revents = 0};
     const int ready = poll(&waiting, 1, static_cast<int>(std::clamp<long>(left, 0, INT_MAX)));
-    if (ready == 0) return std::nullopt;
+    if (ready == 0) return fail(too_late);
     const ssize_t size = ready < 0 ? ready : read(from.get(), part, sizeof part);
     if (size < 0 && errno == EINTR) continue;
-    if (size <= 0) return text;
+    if (size < 0) return fail(errno_error(errno, fmt::format("read the answer of {}", lookup::kProgram)));
+    if (size == 0) return text;
     text.append(part, static_cast<std::size_t>(size));
   }
 }
@@ -107,12 +123,13 @@ std::expected<std::vector<std::string>, Error> look_up(std::vector<std::string> 
   const Fd ours(ends[0]);
   Fd theirs(ends[1]);
   question.insert(question.begin(), program);
+  const KeepExitStatus keep;
   auto child = start(program, std::move(question), theirs);
   if (!child) return fail(child.error());
   theirs = Fd();
-  const auto text = read_all(ours, deadline);
-  if (!text)
-    return fail(Error{ErrorKind::kTimeout, fmt::format("{}: no answer within {} ms", program, patience.count())});
+  const auto text = read_all(
+      ours, deadline, Error{ErrorKind::kTimeout, fmt::format("{}: no answer within {} ms", program, patience.count())});
+  if (!text) return fail(text.error());
   auto texts = split(*text);
   const int status = child->wait();
   if (status == lookup::kAnswered) return texts;

@@ -5,6 +5,7 @@
 
 #include <gmock/gmock.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -65,6 +66,32 @@ TEST_F(LookupTest, HalfAnAnswerIsNone) {
   const auto answer = ask();
   ASSERT_FALSE(answer);
   EXPECT_EQ(answer.error().kind, ErrorKind::kFailed);
+}
+
+// When poll() or read() fails there may be more to come, and libvirt's guests whose names are in it still run.
+TEST_F(LookupTest, AnAnswerThatCannotBeReadToItsEndIsNone) {
+  rlimit limit{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
+  // poll() fails with EINVAL from then on, except when it waits already.
+  program_does("prlimit --pid $PPID --nofile=0: || exit 0; printf 'first\\0'; sleep 0.3; printf 'second\\0'");
+  const auto answer = ask();
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
+  ASSERT_FALSE(answer) << testing::PrintToString(*answer);
+  EXPECT_THAT(answer.error().message, HasSubstr("Invalid argument"));
+}
+
+// Whoever starts us may ignore SIGCHLD, which is inherited: the kernel then keeps no exit status for anybody.
+TEST_F(LookupTest, AnErrorIsOneThoughTheCallerIgnoresHisChildren) {
+  const auto before = signal(SIGCHLD, SIG_IGN);
+  program_does(R"(printf 'no connection\0'; exit 1)");
+  const auto refused = ask();
+  program_does(R"(printf 'web\0')");
+  const auto answer = ask();
+  const auto after = signal(SIGCHLD, before);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().message, "no connection");
+  EXPECT_THAT(answer.value(), ElementsAre("web"));
+  EXPECT_EQ(after, SIG_IGN) << "what we start later gets what we got";
 }
 
 TEST_F(LookupTest, AMissingProgramIsSaidToBeMissing) {
