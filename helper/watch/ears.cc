@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <boost/asio/error.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
@@ -22,6 +23,7 @@ using Clock = std::chrono::steady_clock;
 // The first frame after a silence is read at once, the next ones together: a busy LAN wakes us a hundred times a
 // second at most.
 constexpr std::chrono::milliseconds kPause{10};
+constexpr std::chrono::milliseconds kRetry{1000};  // when the event loop does not take the socket
 // So many at once are a flood. The gate has to see enough of it to stop it before the socket overflows, as who is
 // innocent loses frames then, too: it is read again as soon as everything else has had its turn.
 constexpr std::size_t kMany = 128;
@@ -70,9 +72,12 @@ class Ears::Ear {
   void wait() {
     ready_.assign(socket_.fd());
     ready_.async_wait(boost::asio::posix::stream_descriptor::wait_read, [this, alive = life()](const auto& error) {
-      if (error || alive.expired()) return;
+      if (alive.expired() || error == boost::asio::error::operation_aborted) return;
       ready_.release();
-      if (!read()) wait();
+      if (error)
+        rest(kRetry);
+      else if (!read())
+        wait();
     });
   }
 
@@ -85,11 +90,15 @@ class Ears::Ear {
       count = frames ? frames->size() : 0;
       if (count > 0) on_frames_(*frames);
     }
-    pause_.expires_after(total < kMany ? kPause : std::chrono::milliseconds(0));
+    rest(total < kMany ? kPause : std::chrono::milliseconds(0));
+    return true;
+  }
+
+  void rest(std::chrono::milliseconds length) {
+    pause_.expires_after(length);
     pause_.async_wait([this, alive = life()](const auto& error) {
       if (!error && !alive.expired() && !read()) wait();
     });
-    return true;
   }
 
   FrameSocket socket_;

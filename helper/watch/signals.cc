@@ -4,6 +4,8 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include <boost/asio/error.hpp>
+#include <boost/system/system_error.hpp>
 #include <cerrno>
 #include <csignal>
 #include <utility>
@@ -32,7 +34,9 @@ Signals::~Signals() {
 
 void Signals::wait() {
   ready_.async_wait(boost::asio::posix::stream_descriptor::wait_read, [this](const auto& error) {
-    if (error) return;
+    if (error == boost::asio::error::operation_aborted) return;
+    // Deaf to SIGTERM it would have to be killed.
+    if (error) throw boost::system::system_error(error, "wait for signals");
     signalfd_siginfo info{};
     const bool any = read(fd_.get(), &info, sizeof info) == sizeof info;
     wait();

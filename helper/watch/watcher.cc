@@ -5,6 +5,8 @@
 #include <linux/neighbour.h>
 
 #include <algorithm>
+#include <boost/asio/error.hpp>
+#include <boost/system/system_error.hpp>
 #include <iterator>
 #include <utility>
 
@@ -89,7 +91,10 @@ void Watcher::finish() {
 
 void Watcher::wait_for_events() {
   events_ready_.async_wait(boost::asio::posix::stream_descriptor::wait_read, [this](const auto& error) {
-    if (!error) take_events();
+    if (error == boost::asio::error::operation_aborted) return;
+    // Whoever started us starts us anew; deaf we would be of no use to anybody.
+    if (error) throw boost::system::system_error(error, "wait for news of links");
+    take_events();
   });
 }
 

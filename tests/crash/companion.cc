@@ -126,8 +126,14 @@ class ServiceManager : public Companion {
  protected:
   void act(pid_t pid) override {
     const auto ready_by = Clock::now() + kPatience;
-    while (!readable(socket_.get(), milliseconds(5)))
-      if (over() || Clock::now() > ready_by) return;
+    while (!readable(socket_.get(), milliseconds(5))) {
+      if (over()) return;
+      // Nobody said so in time: it is ended, to be started anew.
+      if (Clock::now() > ready_by) {
+        kill(pid, SIGTERM);
+        return;
+      }
+    }
     const auto deadline = Clock::now() + kPatience;
     auto next_word = Clock::now();
     while (!over() && Clock::now() < deadline && !reached_(read_state())) {

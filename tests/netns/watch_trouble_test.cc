@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -383,6 +384,17 @@ TEST_F(WatchTroubleTest, ThreeCapabilitiesAreEnough) {
   remove_tap_guest("web");
   EXPECT_TRUE(eventually([] { return shims().empty(); }));
   EXPECT_THAT(log(), IsEmpty());
+}
+
+// Its service manager starts it anew; one that cannot be stopped, or that hears nothing, stays.
+TEST_F(WatchTroubleTest, WhoCannotWaitForSignalsSaysSoAndEnds) {
+  start({}, "strace -qq -o /run/trace -e trace=ioctl -e inject=ioctl:error=EPERM:when=1");
+  ASSERT_THAT(output_of("head -n 1 /run/trace"), testing::AllOf(HasSubstr("FIONBIO"), HasSubstr("INJECTED")));
+  int status = 0;
+  EXPECT_TRUE(eventually([&] { return waitpid(watcher(), &status, WNOHANG) == watcher(); }));
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 1) << status;
+  EXPECT_THAT(log(), HasSubstr("virt-macvtap: wait for signals: Operation not permitted"));
+  if (WIFEXITED(status)) watcher_ = -1;
 }
 
 TEST_F(WatchTroubleTest, NothingHappensAndNothingWakesIt) {
