@@ -73,10 +73,12 @@ class AddressesTest : public DeviceCliTest {
   // A guest that libvirt does not know: QEMU by hand, in all but what it does. Until the test ends.
   class ByHand {
    public:
-    explicit ByHand(const std::string& mac) {
+    explicit ByHand(const std::string& mac, const std::string& name = "by-hand") {
       sh(kCli + "exec --nic parent=eth0,mac=" + mac +
          " -- sh -c 'mkfifo /run/never; echo $$ >/run/by-hand; read line <>/run/never' qemu -name "
-         "guest=by-hand,debug-threads=on fd={0.fd} & "
+         "guest=" +
+         name +
+         ",debug-threads=on fd={0.fd} & "
          "for i in $(seq 500); do test -s /run/by-hand && exit 0; sleep 0.01; done; exit 1");
     }
     ~ByHand() {

@@ -115,6 +115,35 @@ TEST_F(AddressesTest, AGuestInAnotherNamespaceIsShownWithItsNumberAndItsProcessN
   EXPECT_THAT(refusal("addresses by-hand --connect test:///run/node.xml"), HasSubstr("runs no domain"));
 }
 
+// libvirt's list is made first and the XML of each asked for then; without an ID it is what the guest would be next
+// time.
+TEST_F(AddressesTest, AGuestThatHasStoppedSinceTheListWasMadeDoesNotRun) {
+  sh("mkdir -m 755 /run/bin && cp " + kCli + "/run/bin/ && virsh -c test:///run/node.xml dumpxml web >/run/web.xml");
+  sh("printf '#!/bin/sh\\ncat /run/web.xml; printf \"\\\\000\"\\n' >/run/bin/virt-macvtap-lookup && chmod 755 "
+     "/run/bin/virt-macvtap-lookup");
+  EXPECT_EQ(status_of("/run/bin/virt-macvtap addresses web >/run/out 2>/run/err"), 0) << output_of("cat /run/err");
+  EXPECT_THAT(output_of("cat /run/out"), HasSubstr("192.0.2.61"));
+  sh("sed -i \"s/ id='[0-9]*'//\" /run/web.xml");
+  EXPECT_EQ(status_of("/run/bin/virt-macvtap addresses web >/run/out 2>/run/err"), 1);
+  EXPECT_THAT(output_of("cat /run/err"), HasSubstr("runs no domain 'web'"));
+}
+
+// Whoever asks for a guest's address to log in there must not be sent to the process that calls itself like the guest.
+TEST_F(AddressesTest, AProcessThatCallsItselfLikeAGuestIsNotTakenForIt) {
+  const ByHand guest(kDbMac, "web");
+  make_shim();
+  sh(pin("192.0.2.62", kDbMac));
+  const json all = addresses("web --connect test:///run/node.xml");
+  ASSERT_THAT(all, SizeIs(1));
+  EXPECT_EQ(all[0]["address"], "192.0.2.61");
+  EXPECT_EQ(status_of(kCli + "addresses web --wait 0.5 --connect test:///run/node.xml >/dev/null 2>&1"), 1)
+      << "the guest itself has none that works yet";
+  EXPECT_THAT(addresses(kUuid + " --connect test:///run/node.xml"), SizeIs(1));
+  const json everybodys = addresses("--connect test:///run/node.xml");
+  ASSERT_THAT(everybodys, SizeIs(2));
+  for (const json& row : everybodys) EXPECT_EQ(row["uuid"].is_null(), row["address"] == "192.0.2.62");
+}
+
 TEST_F(AddressesTest, ADeviceElsewhereWithAGuestsMacIsNotTakenForTheGuests) {
   const ByHand guest(kWebMac);
   make_shim();

@@ -5,6 +5,7 @@
 
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "tests/netns/namespace.h"
 
@@ -12,6 +13,7 @@ namespace vmt {
 namespace {
 
 using nlohmann::json;
+using testing::AllOf;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
@@ -28,6 +30,12 @@ class CliTest : public NamespaceTest {
     sh("ip link add link eth0 name macvtap0 address 52:54:00:12:34:56 type macvtap mode bridge && ip link set macvtap0 "
        "up");
     sh("ip link add link eth0 name macvtap1 address 52:54:00:12:34:58 type macvtap mode vepa");
+  }
+  // libvirt, which runs nothing.
+  static void write_empty_node() {
+    sh("printf '%s' "
+       "'<node><cpu><mhz>1</mhz><model>x</model><active>1</active><nodes>1</nodes><sockets>1</sockets><cores>1</cores>"
+       "<threads>1</threads></cpu><memory>1000000</memory></node>' >/run/node.xml");
   }
   static json status() { return json::parse(output_of(kCli + "status --json 2>/dev/null")); }
   static json ip(const std::string& words) { return json::parse(output_of("ip -j " + words)); }
@@ -60,6 +68,77 @@ TEST_F(CliTest, StatusAgreesWithIp) {
   EXPECT_EQ(parent["guests"][0]["addresses"][0]["source"], routes[0]["prefsrc"]);
   EXPECT_EQ(parent["shim"]["proxied"][0], ip("-6 neigh show proxy")[0]["dst"]);
   EXPECT_THAT(parent["health"].dump(), HasSubstr("no host access in mode vepa"));
+}
+
+// Every key of helper/cli/status_json.cc.
+TEST_F(CliTest, StatusSaysEverythingAndChangesWithTheKernel) {
+  sh(kHook + "static start begin - <" + kFixtures + "static/start.xml");
+  sh(kCli + "host up eth0 --guest 192.0.2.77=52:54:00:12:34:77 --address 192.0.2.60/32 >/dev/null");
+  const json document = json::parse(output_of("{ " + kCli + "status --json --connect test:///default 2>/dev/null; }"));
+  EXPECT_EQ(document["libvirt"], json({{"uri", "test:///default"}, {"error", nullptr}}));
+  const json shim = ip("-d link show type macvlan")[0];
+  const json taps = ip("-d link show type macvtap");
+  const auto guest = [&](std::size_t i, const json& addresses) {
+    return json{{"name", nullptr},
+                {"uuid", nullptr},
+                {"mac", taps[i]["address"]},
+                {"device", taps[i]["ifname"]},
+                {"ifindex", taps[i]["ifindex"]},
+                {"nsid", nullptr},
+                {"kind", "macvtap"},
+                {"mode", taps[i]["linkinfo"]["info_data"]["mode"]},
+                {"up", i == 0},
+                {"addresses", addresses}};
+  };
+  json parent = document["parents"][0];
+  for (json& address : parent["guests"][0]["addresses"]) EXPECT_LT(std::exchange(address["since"], 0), 60);
+  const auto address = [](const char* text, const char* source) {
+    return json{{"address", text}, {"origin", "given"}, {"since", 0}, {"route", true}, {"source", source}};
+  };
+  EXPECT_EQ(parent.value("health", json()).size(), 1U);
+  parent.erase("health");
+  EXPECT_EQ(parent,
+            json({{"name", "eth0"},
+                  {"ifindex", ip("link show eth0")[0]["ifindex"]},
+                  {"mac", "52:54:00:ee:00:10"},
+                  {"up", true},
+                  {"carrier", true},
+                  {"wireless", false},
+                  {"addresses", {"192.0.2.10/24", "2001:db8:1::10/64"}},
+                  {"shim",
+                   {{"name", shim["ifname"]},
+                    {"ifindex", shim["ifindex"]},
+                    {"mac", shim["address"]},
+                    {"role", "manual"},
+                    {"configured", true},
+                    {"addresses", {"192.0.2.60/32"}},
+                    {"proxied", {"2001:db8:1::10"}}}},
+                  {"guests",
+                   {guest(0, {address("192.0.2.61", "192.0.2.10"), address("2001:db8:1::61", "2001:db8:1::10")}),
+                    guest(1, json::array())}},
+                  {"manual", {{{"address", "192.0.2.77"}, {"mac", "52:54:00:12:34:77"}, {"source", "192.0.2.60"}}}},
+                  {"conflicts", json::array()}}));
+  const auto now = [&](const char* change) {
+    sh(change);
+    return status()["parents"][0];
+  };
+  const json lost = now("ip route del 192.0.2.61 proto 118")["guests"][0]["addresses"];
+  EXPECT_EQ(lost[0]["route"], false);
+  EXPECT_EQ(lost[0]["source"], nullptr);
+  EXPECT_EQ(lost[1]["route"], true);
+  EXPECT_EQ(now("for i in /proc/sys/net/ipv4/conf/vmt-*; do echo 0 >$i/arp_filter; done")["shim"]["configured"], false);
+  EXPECT_EQ(now("ip link set macvtap0 down; ip link set macvtap1 address 52:54:00:12:34:56")["conflicts"],
+            json::parse(R"([{"mac": "52:54:00:12:34:56", "devices": ["macvtap0", "macvtap1"]}])"));
+  EXPECT_EQ(status()["parents"][0]["guests"][0]["up"], false);
+  const json deaf =
+      now("ip -n peer link set eth0 down; for i in $(seq 300); do ip link show eth0 | grep -q NO-CARRIER "
+          "&& break; sleep 0.01; done");
+  EXPECT_EQ(deaf["carrier"], false);
+  EXPECT_EQ(deaf["up"], true);
+  EXPECT_EQ(now("ip link set eth0 down")["up"], false);
+  const json without = json::parse(output_of("{ " + kCli + "status --json --connect nonsense:/// 2>/dev/null; }"));
+  EXPECT_EQ(without["libvirt"]["uri"], "nonsense:///");
+  EXPECT_TRUE(without["libvirt"]["error"].is_string());
 }
 
 TEST_F(CliTest, HostUpAndDownLeaveNothingBehindAndADryRunChangesNothing) {
@@ -139,10 +218,24 @@ TEST_F(CliTest, WithoutLibvirtSyncChangesNothingAndStatusGoesOn) {
   EXPECT_EQ(status_of(kCli + "status >/dev/null"), 0);
 }
 
+// libvirt was asked before the lock was taken, and the guest's hook has run meanwhile.
+TEST_F(CliTest, ASyncTakesNothingFromAGuestThatLibvirtDidNotKnowOfYet) {
+  write_empty_node();
+  sh(kHook + "static start begin - <" + kFixtures + "static/start.xml");
+  const std::string before = network_state();
+  for (const char* command : {"sync", "plan"}) {
+    EXPECT_EQ(status_of(kCli + command + " --connect test:///run/node.xml >/run/out 2>/run/err"), 1) << command;
+    EXPECT_THAT(output_of("cat /run/err"),
+                AllOf(HasSubstr("52:54:00:12:34:56 on macvtap0"), HasSubstr("nothing was changed")));
+    EXPECT_EQ(network_state(), before) << command;
+  }
+  sh("ip link del macvtap0");
+  EXPECT_EQ(status_of(kCli + "sync --connect test:///run/node.xml >/run/out"), 0);
+  EXPECT_THAT(output_of("cat /run/out"), HasSubstr("delete shim vmt-"));
+}
+
 TEST_F(CliTest, ASyncWithABrokenConfigurationChangesNothing) {
-  sh("printf '%s' "
-     "'<node><cpu><mhz>1</mhz><model>x</model><active>1</active><nodes>1</nodes><sockets>1</sockets><cores>1</cores>"
-     "<threads>1</threads></cpu><memory>1000000</memory></node>' >/run/node.xml");
+  write_empty_node();
   sh(kHook + "static start begin - <" + kFixtures + "static/start.xml && ip link del macvtap0");
   const std::string before = network_state();
   sh("echo typo >/run/broken.conf");
