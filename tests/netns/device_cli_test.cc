@@ -87,6 +87,22 @@ TEST_F(DeviceCliTest, TheOwnerCanOpenTheNodeAndNobodyElse) {
   EXPECT_THAT(refusal("create tap-x --parent eth0 --owner nobody:no-such"), HasSubstr("no group 'no-such'"));
 }
 
+// In a container there is no devtmpfs that makes it.
+TEST_F(DeviceCliTest, ANodeThatWeMakeIsTheOwnersAloneWhateverTheUmask) {
+  sh("mount -t tmpfs -o mode=755 tmpfs /dev && mknod -m 666 /dev/null c 1 3");
+  const mode_t mask = umask(0);
+  run("create tap-root --parent eth0");
+  run("create tap-web --parent eth0 --owner nobody");
+  umask(mask);
+  for (const auto& [name, owner] : {std::pair{"tap-root", 0U}, std::pair{"tap-web", 65534U}}) {
+    struct stat node {};
+    ASSERT_EQ(stat(node_of(name).c_str(), &node), 0) << name;
+    EXPECT_TRUE(S_ISCHR(node.st_mode)) << name;
+    EXPECT_EQ(node.st_mode & 0777, 0600U) << name;
+    EXPECT_EQ(node.st_uid, owner) << name;
+  }
+}
+
 TEST_F(DeviceCliTest, ADryRunSaysWhatARunWouldDoAndDoesNothing) {
   const std::string before = network_state();
   run("create tap-web --parent eth0 --mac 52:54:00:12:34:56 --dry-run");

@@ -225,6 +225,23 @@ TEST_F(FrameSocketTest, SaysWhichLinkIsNotThere) {
   EXPECT_THAT(none.error().message, HasSubstr("link 4242"));
 }
 
+// Of a LAN that floods, or of the guests among each other: it could drown what is for the host.
+TEST_F(FrameSocketTest, DoesNotHearAtTheParentWhatOthersAnswerEachOther) {
+  add_guest("db", "52:54:00:12:34:57", "192.0.2.62", "2001:db8:1::62");
+  auto parent = *FrameSocket::open_for_answers(if_nametoindex("eth0"), FrameSocket::Answers::kArp);
+  auto web = listen("web", "g0");
+  auto db = listen("db", "g0");
+  auto peer = listen("peer", "eth0");
+  const auto answer = [](const char* to, const char* from, const char* address) {
+    return patched(kArpRequest, {{0, to}, {6, from}, {20, "0002"}, {22, from}, {28, address}});
+  };
+  send(web, answer("525400123457", "525400123456", "c000023d"));
+  EXPECT_TRUE(hears(db, kWeb4));
+  send(peer, answer("525400999999", "525400ee0001", "c0000202"));
+  send(peer, answer("525400ee0010", "525400ee0001", "c0000203"));
+  EXPECT_THAT(heard(parent, "52:54:00:ee:00:01 192.0.2.3"), ElementsAre("52:54:00:ee:00:01 192.0.2.3"));
+}
+
 TEST_F(FrameSocketTest, HearsAnswersAtTheParentAndNothingElse) {
   using enum FrameSocket::Answers;
   const unsigned parent = if_nametoindex("eth0");

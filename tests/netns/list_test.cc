@@ -101,6 +101,65 @@ TEST_F(DeviceCliTest, ListKnowsAGuestsDevicesByMacAndByName) {
   EXPECT_THAT(output_of(kCli + "list --connect test:///run/node.xml"), HasSubstr("standing, guest 'web'"));
 }
 
+// A tap is called after its ifindex, which devices in other namespaces may have, too.
+TEST_F(DeviceCliTest, ATapOfOursIsNotTakenForThatOfAForeignContainersDevice) {
+  run("create tap-web --parent eth0");
+  const Fd tap(open(node_of("tap-web").c_str(), O_RDWR | O_CLOEXEC));
+  ASSERT_TRUE(tap);
+  sh("ip netns add box && ip netns set box 40 && ip -n box link add d0 type veth peer name d1 && ip -n box link add "
+     "link d0 name theirs index " +
+     std::to_string(link("tap-web")["ifindex"].get<unsigned>()) + " type macvtap mode bridge");
+  const json all = list();
+  ASSERT_EQ(all.size(), 2U);
+  for (const json& device : all) {
+    const bool ours = device["name"] == "tap-web";
+    EXPECT_EQ(device["holders"].size(), ours ? 1U : 0U) << device;
+    EXPECT_EQ(device["queues"], ours ? 1 : 0) << device;
+  }
+}
+
+TEST_F(DeviceCliTest, ListSaysWhoseADeviceIs) {
+  sh(std::string(VMT_BINARY_DIR) + "/virt-macvtap-hook placed prepare begin - <" VMT_TEST_DATA
+                                   "/domain/placed/prepare.xml");
+  const json guests = list();
+  ASSERT_EQ(guests.size(), 1U);
+  EXPECT_EQ(guests[0]["use"], "guest");
+  EXPECT_EQ(guests[0]["guest"], "7c0c2d5e-0d4c-4b7e-8f57-525400123458");
+  EXPECT_EQ(guests[0]["user"], nullptr);
+  // In a namespace of its own, and held.
+  const json users = json::parse(output_of("{ " + kCli + "exec --nic parent=eth0 -- sh -c '" + kCli +
+                                           "list --json' sh {0.fd} 2>/dev/null; }"))["devices"];
+  ASSERT_EQ(users.size(), 2U);
+  for (const json& device : users)
+    if (device["name"] != "guest6") {
+      EXPECT_EQ(device["use"], "user");
+      EXPECT_EQ(device["user"], "root");
+      EXPECT_EQ(device["guest"], nullptr);
+      EXPECT_TRUE(device["nsid"].is_number());
+    }
+  const Fd tap(open(node_of("guest6").c_str(), O_RDWR | O_CLOEXEC));
+  ASSERT_TRUE(tap);
+  std::string comm = output_of("cat /proc/" + std::to_string(getpid()) + "/comm");
+  comm.pop_back();
+  EXPECT_EQ(list()[0]["holders"][0]["command"], comm);
+}
+
+// A name counts in our own namespace only.
+TEST_F(DeviceCliTest, ADeviceElsewhereWithTheNameOfAGuestsIsNotTheGuests) {
+  std::ofstream("/run/node.xml")
+      << "<node><domain type='test'><name>web</name><uuid>11111111-2222-3333-4444-555555555555</uuid><memory>1024"
+         "</memory><os><type arch='i686'>hvm</type></os><devices><interface type='ethernet'><mac address='"
+         "52:54:00:12:34:57'/><target dev='tap-web' managed='no'/></interface></devices></domain><cpu><mhz>1</mhz>"
+         "<model>x</model><active>1</active><nodes>1</nodes><sockets>1</sockets><cores>1</cores><threads>1</threads>"
+         "</cpu><memory>1000000</memory></node>";
+  run("create tap-web --parent eth0");
+  sh("ip netns add box && ip netns set box 40 && ip -n box link add d0 type veth peer name d1 && ip -n box link add "
+     "link d0 name tap-web type macvtap mode bridge");
+  const json all = list("--connect test:///run/node.xml");
+  ASSERT_EQ(all.size(), 2U);
+  for (const json& device : all) EXPECT_EQ(device["domain"].is_null(), device["nsid"] == 40) << device;
+}
+
 TEST_F(DeviceCliTest, ListOpensNoTapAndReadsProcOnce) {
   run("create $(seq -f t%g 10) --parent eth0");
   const Fd tap(open(node_of("t3").c_str(), O_RDWR | O_CLOEXEC));
@@ -108,6 +167,36 @@ TEST_F(DeviceCliTest, ListOpensNoTapAndReadsProcOnce) {
   sh("strace -o /run/trace -e trace=open,openat " + kCli + "list >/dev/null 2>&1");
   EXPECT_EQ(output_of("grep -c '\"/proc\"' /run/trace"), "1\n");
   EXPECT_THAT(output_of("cat /run/trace"), Not(HasSubstr("/dev/tap")));
+}
+
+// The kernel may have no memory for any of the questions. Then it is said, and nothing is taken for not being there.
+TEST_F(DeviceCliTest, AQuestionThatCannotBeAskedNowHasNoAnswerAtAny) {
+  sh("mkdir -p /run/netns && touch /run/netns/own && mount --bind /proc/self/ns/net /run/netns/own && "
+     "ip netns set own 77");
+  add_guest("web", "52:54:00:12:34:61", "192.0.2.61", "2001:db8:1::61");
+  sh("ip netns set web 40 && ip link add d0 type veth peer name d1 && ip addr add 192.0.2.99/32 dev d0 && ip link set "
+     "d0 up");
+  run("create tap-web --parent eth0");
+  run("host up eth0 --guest 192.0.2.61=52:54:00:12:34:61");
+  const auto outcome_of = [](const std::string& command) {
+    const int status = status_of(command + " >/run/out 2>/run/err");
+    return std::pair(status, status == 0 ? output_of("cat /run/out") : "");
+  };
+  for (const std::string words : {"list --json", "status --json", "addresses --json", "host up eth0 --guest 192.0.2.99",
+                                  "host up eth0 --guest 192.0.2.61 --dry-run"}) {
+    const auto undisturbed = outcome_of(kCli + words);
+    int asked = 0;
+    for (bool injected = true; injected; ++asked) {
+      const auto disturbed =
+          outcome_of("strace -qq -o /run/trace -e trace=sendmsg -e inject=sendmsg:error=ENOBUFS:when=" +
+                     std::to_string(asked + 1) + " " + kCli + words);
+      injected = status_of("grep -q INJECTED /run/trace") == 0;
+      if (disturbed.first == 0) {
+        EXPECT_EQ(disturbed, undisturbed) << words << ", question " << asked + 1;
+      }
+    }
+    EXPECT_GT(asked, 5) << words;
+  }
 }
 
 TEST_F(DeviceCliTest, AForeignContainersDeviceIsShownAndNotAsOneOnOurParent) {
