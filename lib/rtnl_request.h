@@ -34,7 +34,7 @@ NlMsg new_shim(const CreateShim& shim);
 // the
 //   LAN for all the world;
 // - where there is IPv6, no link-local address: nobody speaks to the shim's own, and without one it is silent when it
-//   comes up, no duplicate detection and no multicast reports.
+//   comes up, no duplicate detection; the groups it is in the kernel reports all the same, from no address.
 // netns/kernel_facts_test and netns/host_access_test prove each.
 NlMsg quiet_shim(unsigned index, bool ipv6);
 // Up, with the alias of the role, in one request.

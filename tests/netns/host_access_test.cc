@@ -168,15 +168,45 @@ TEST_F(HostAccessTest, AHostWithoutIpv6HasIpv4) {
   EXPECT_TRUE(reaches("web", "192.0.2.10"));
 }
 
-TEST_F(HostAccessTest, TheLanHearsNothingFromTheShimWhenItComesUp) {
-  sh("ip netns exec peer timeout 3 tcpdump -i eth0 -n -e ether src " +
+// The kernel tells a LAN's multicast routers which groups the shim is in, from no address of anybody's.
+TEST_F(HostAccessTest, TheLanHearsNothingButItsGroupsFromTheShimWhenItComesUp) {
+  sh("ip netns exec peer timeout 30 tcpdump -l -i eth0 -n -e ether src " +
      shim_mac(*MacAddress::parse("52:54:00:ee:00:10")).str() +
      " >/run/heard 2>/run/tcpdump & for i in $(seq 100); do grep -q listening /run/tcpdump && break; sleep 0.02; done");
   start(web_);
   EXPECT_TRUE(reaches("", "192.0.2.61"));
   EXPECT_TRUE(reaches("web", "2001:db8:1::10"));
   sh("sleep 2.5");  // longer than the kernel's delays for reports and duplicate detection
-  EXPECT_THAT(output_of("grep -v 'ethertype ARP.*tell 192.0.2.10' /run/heard"), IsEmpty());
+  const std::string kReport = "ethertype IPv6 .* :: > ff02::16: .*multicast listener report v2";
+  EXPECT_NE(output_of("grep -c '" + kReport + "' /run/heard"), "0\n") << "the ear is deaf";
+  EXPECT_THAT(output_of("grep -v -e 'ethertype ARP.*tell 192.0.2.10' -e '" + kReport + "' /run/heard"), IsEmpty());
+}
+
+// A mark is a neighbour that is nowhere, at a MAC that nobody has: a kernel that looked for it would ask the LAN.
+TEST_F(HostAccessTest, NothingIsEverSentBecauseOfAMark) {
+  sh("ip netns exec peer timeout 6 tcpdump -i eth0 -U -w /run/heard.pcap 2>/run/tcpdump & for i in $(seq 100); do "
+     "grep -q listening /run/tcpdump && break; sleep 0.02; done");
+  const auto heard = [](const std::string& filter) {
+    return output_of("{ tcpdump -n -e -r /run/heard.pcap '" + filter + "' 2>/dev/null; }");
+  };
+  web_.uuid = *Uuid::parse("6d4bd1b3-6b4e-4f0a-9d3f-2a4f0c8f5a01");
+  db_.uuid = *Uuid::parse("6d4bd1b3-6b4e-4f0a-9d3f-2a4f0c8f5a02");
+  start(web_);
+  start(db_);
+  const Owned owned = *kernel_->owned({});
+  ASSERT_EQ(owned.marks.size(), 2U);
+  std::string filter = "arp net 240.0.0.0/4 or net 240.0.0.0/4";
+  for (const auto& mark : owned.marks) filter += " or ether host " + mark.mark.str();
+  start(web_);        // what it finds is its own
+  usleep(1'500'000);  // a neighbour that is looked for is asked for each second
+  stop(web_);
+  stop(db_);
+  EXPECT_THAT(kernel_->owned({})->marks, IsEmpty());
+  EXPECT_TRUE(reaches("peer", "192.0.2.10"));
+  for (int i = 0; i < 200 && heard("icmp").empty(); ++i) usleep(20'000);
+  EXPECT_THAT(heard("icmp"), HasSubstr("192.0.2.1 > 192.0.2.10"));
+  EXPECT_THAT(heard(filter), IsEmpty());
+  EXPECT_THAT(heard("arp and ether src " + shim_mac(*MacAddress::parse("52:54:00:ee:00:10")).str()), IsEmpty());
 }
 
 TEST_F(HostAccessTest, ANumberedShimIsReachedAtItsAddressAndOnlyGuestsSeeItsMac) {
