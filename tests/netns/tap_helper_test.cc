@@ -195,25 +195,6 @@ TEST_F(TapHelperTest, WhatIsNoConnectedStreamSocketIsRefused) {
   expect_world(before_, "wrong sockets");
 }
 
-// Nobody reads at the other end: it is an error at once, and not a process with privileges that waits.
-TEST_F(TapHelperTest, ASocketThatIsFullIsRefusedAndNotWaitedFor) {
-  for (const std::string br : {"eth0", "eth0/52:54:00:12:34:56"}) {
-    Call call = ask(br);
-    call.before_exec = [] {
-      const std::string much(4096, 'x');
-      for (const std::size_t size : {much.size(), std::size_t{1}})
-        while (send(20, much.data(), size, MSG_DONTWAIT) > 0) continue;
-    };
-    const auto start = std::chrono::steady_clock::now();
-    const Outcome outcome = run(call);
-    EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(4)) << br;
-    EXPECT_EQ(outcome.status, 1) << br;
-    EXPECT_THAT(outcome.err, HasSubstr("send the tap: Resource temporarily unavailable")) << br;
-    EXPECT_THAT(outcome.taps, IsEmpty()) << br;
-    expect_world(before_, br);
-  }
-}
-
 TEST_F(TapHelperTest, TheListDecidesByUserGroupModeAndMac) {
   const struct {
     const char* list;

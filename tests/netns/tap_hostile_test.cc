@@ -11,7 +11,6 @@
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -340,99 +339,6 @@ TEST_F(TapHostileTest, SignalsThatAreBlockedOrIgnoredAndADeletedDirectoryDoNotMa
   };
   EXPECT_EQ(run(call).status, 0);
   expect_world(before_, "signals");
-}
-
-// It is in this system call now, and stays there until something happens.
-bool waits_in(pid_t pid, long call) {
-  std::ifstream file("/proc/" + std::to_string(pid) + "/syscall");
-  std::string number;
-  file >> number;
-  return number == std::to_string(call);
-}
-
-std::string status_line(pid_t pid, const std::string& name) {
-  std::ifstream file("/proc/" + std::to_string(pid) + "/status");
-  for (std::string line; std::getline(file, line);)
-    if (line.starts_with(name + ":\t")) return line.substr(name.size() + 2);
-  return "none";
-}
-
-// Holds the lock of the user's own helpers, as one of them would.
-Fd hold_lock_of(uid_t user) {
-  Fd file(open("/run/virt-macvtap.lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-  struct flock byte {};
-  byte.l_type = F_WRLCK;
-  byte.l_start = user;
-  byte.l_len = 1;
-  EXPECT_EQ(fcntl(file.get(), F_OFD_SETLK, &byte), 0);
-  return file;
-}
-
-TEST_F(TapHostileTest, TheDeadlineIsOneLineEvenWhileItWaitsForALock) {
-  allow("allow eth0 max=5");
-  const Fd lock = hold_lock_of(1000);
-  EXPECT_TRUE(tap_of("eth0/52:54:00:12:34:57", 1001));  // another user does not wait
-  Call call = ask(kBr);
-  call.before_exec = [] {
-    signal(SIGALRM, SIG_IGN);
-    sigset_t all;
-    sigfillset(&all);
-    sigprocmask(SIG_BLOCK, &all, nullptr);
-  };
-  Running helper = start(call);
-  EXPECT_TRUE(soon([&] { return waits_in(helper.pid, SYS_fcntl); }));
-  kill(helper.pid, SIGALRM);
-  const Outcome outcome = finish(std::move(helper));
-  EXPECT_EQ(outcome.status, 1);
-  EXPECT_EQ(outcome.err, "qemu-macvtap-helper: gave up after 30 s\n");
-}
-
-// An alarm goes on over exec.
-TEST_F(TapHostileTest, TheDeadlineIsItsOwnAndNotTheCallers) {
-  allow("allow eth0 max=5");
-  Fd lock = hold_lock_of(1000);
-  Call call = ask(kBr);
-  call.before_exec = [] { alarm(1); };
-  Running helper = start(call);
-  EXPECT_TRUE(soon([&] { return waits_in(helper.pid, SYS_fcntl); }));
-  usleep(1'200'000);
-  EXPECT_TRUE(waits_in(helper.pid, SYS_fcntl));
-  lock = Fd();
-  EXPECT_EQ(finish(std::move(helper)).status, 0);
-}
-
-// Where it says what has failed is the caller's choice, and some files ask who writes.
-TEST_F(TapHostileTest, ItHasNoPrivilegesWhenItSaysWhatHasFailed) {
-  for (const std::string br : {"nosuch0", "eth0/52:54:00:ee:00:10"}) {
-    Call call = ask(br);
-    call.before_exec = [] {
-      const std::string much(65536, 'x');
-      fcntl(2, F_SETFL, O_NONBLOCK);
-      for (const std::size_t size : {much.size(), std::size_t{1}})
-        while (write(2, much.data(), size) > 0) continue;
-      fcntl(2, F_SETFL, 0);
-    };
-    Running helper = start(call);
-    EXPECT_TRUE(soon([&] { return waits_in(helper.pid, SYS_writev); })) << br;
-    for (const char* set : {"CapPrm", "CapEff"}) EXPECT_EQ(status_line(helper.pid, set), "0000000000000000") << br;
-    const Outcome outcome = finish(std::move(helper));
-    EXPECT_EQ(outcome.status, 1) << br;
-    EXPECT_THAT(outcome.err, HasSubstr("qemu-macvtap-helper: ")) << br;
-  }
-}
-
-TEST_F(TapHostileTest, TheGroupOfItsFileIsGivenUpAsItsOwnerIs) {
-  sh("install -m 6755 -g 5 " + kProgram + " /run/bin/both");
-  allow("allow eth0 max=5");
-  const Fd lock = hold_lock_of(1000);
-  Call call = ask(kBr);
-  call.program = "/run/bin/both";
-  const Running helper = start(call);
-  EXPECT_TRUE(soon([&] { return waits_in(helper.pid, SYS_fcntl); }));
-  EXPECT_EQ(status_line(helper.pid, "Gid"), "1000\t1000\t1000\t1000");
-  EXPECT_EQ(status_line(helper.pid, "Uid"), "1000\t1000\t1000\t1000");
-  kill(helper.pid, SIGKILL);
-  waitpid(helper.pid, nullptr, 0);
 }
 
 TEST_F(TapHostileTest, StoppedAndKilledAtAnyInstantItLeavesNothing) {

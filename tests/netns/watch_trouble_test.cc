@@ -4,7 +4,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -370,40 +369,6 @@ TEST_F(WatchTroubleTest, WhoeverDeletesAShimDoesNotMakeItDeaf) {
   EXPECT_THAT(log(), IsEmpty());
 }
 
-// Another program, or another watcher in a namespace that shares ours, that takes away what we make as fast as it can.
-TEST_F(WatchTroubleTest, AFightForTheShimIsNotFoughtAsFastAsTheMachineCan) {
-  add_tap_guest("web", kWeb);
-  sh("ip -n web addr add 192.0.2.61/24 dev g0");
-  start();
-  ASSERT_TRUE(learning_time("web", kWeb, "192.0.2.61"));
-  const double cpu = used();
-  sh("shim=$(ip -o link show group 1986884609 | grep -o 'vmt-[0-9]*'); end=$(($(date +%s) + 6)); while [ $(date +%s) "
-     "-lt $end ]; do ip link del $shim 2>/dev/null && echo >>/run/rounds; done; true");
-  const int rounds = std::stoi(output_of("grep -c '' /run/rounds"));
-  print(fmt::format("{} rounds in 6 s, {:.2f} s CPU", rounds, used() - cpu));
-  EXPECT_GE(rounds, 3);
-  EXPECT_LE(rounds, 20) << "a few at once, then one a second";
-  EXPECT_LT(std::ranges::count(log(), '\n'), 20);
-  // The other one has gone.
-  ASSERT_TRUE(eventually([] { return has_route("192.0.2.61"); }));
-  EXPECT_TRUE(eventually([] { return reaches("", "192.0.2.61"); }));
-  EXPECT_TRUE(learning_time("web", kWeb, "192.0.2.71"));
-}
-
-TEST_F(WatchTroubleTest, AFightForARouteIsSaidAndFoughtOnceASecond) {
-  add_tap_guest("web", kWeb);
-  start();
-  ASSERT_TRUE(learning_time("web", kWeb, "192.0.2.61"));
-  sh("end=$(($(date +%s) + 6)); while [ $(date +%s) -lt $end ]; do ip route del 192.0.2.61 2>/dev/null && echo "
-     ">>/run/rounds; done; true");
-  const int rounds = std::stoi(output_of("grep -c '' /run/rounds"));
-  print(fmt::format("{} rounds in 6 s", rounds));
-  EXPECT_GE(rounds, 7);
-  EXPECT_LE(rounds, 20);
-  EXPECT_THAT(log(), HasSubstr("somebody keeps undoing this: add route 192.0.2.61"));
-  ASSERT_TRUE(eventually([] { return has_route("192.0.2.61"); }));
-}
-
 // ---- little ---------------------------------------------------------------------------------------------------------
 
 TEST_F(WatchTroubleTest, ThreeCapabilitiesAreEnough) {
@@ -418,17 +383,6 @@ TEST_F(WatchTroubleTest, ThreeCapabilitiesAreEnough) {
   remove_tap_guest("web");
   EXPECT_TRUE(eventually([] { return shims().empty(); }));
   EXPECT_THAT(log(), IsEmpty());
-}
-
-// Its service manager starts it anew; one that cannot be stopped, or that hears nothing, stays.
-TEST_F(WatchTroubleTest, WhoCannotWaitForSignalsSaysSoAndEnds) {
-  start({}, "strace -qq -o /run/trace -e trace=ioctl -e inject=ioctl:error=EPERM:when=1");
-  ASSERT_THAT(output_of("head -n 1 /run/trace"), testing::AllOf(HasSubstr("FIONBIO"), HasSubstr("INJECTED")));
-  int status = 0;
-  EXPECT_TRUE(eventually([&] { return waitpid(watcher(), &status, WNOHANG) == watcher(); }));
-  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 1) << status;
-  EXPECT_THAT(log(), HasSubstr("virt-macvtap: wait for signals: Operation not permitted"));
-  if (WIFEXITED(status)) watcher_ = -1;
 }
 
 TEST_F(WatchTroubleTest, NothingHappensAndNothingWakesIt) {
