@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
+#include <cstring>
 #include <vector>
 
 #include "lib/hash.h"
@@ -14,6 +16,15 @@ namespace {
 constexpr std::string_view kGuestsAlias = "virt-macvtap: host access for guests";
 constexpr std::string_view kManualAlias = "virt-macvtap: host access, made by host up";
 constexpr std::string_view kShimPrefix = "vmt-";
+
+// Where the kernel keeps a macvlan, of 256 slots: macvlan_eth_hash(), which is hash_64() of the six bytes.
+unsigned macvlan_slot(const MacAddress& mac) {
+  constexpr std::uint64_t kGoldenRatio = 0x61c8864680b583eb;
+  std::uint64_t value = 0;
+  std::memcpy(&value, mac.bytes().data(), MacAddress::kSize);
+  value = std::endian::native == std::endian::little ? value << 16 : value >> 16;
+  return static_cast<unsigned>(value * kGoldenRatio >> 56);
+}
 
 }  // namespace
 
@@ -54,7 +65,13 @@ MacAddress mark_of(const Uuid& domain, const MacAddress& mac, std::span<const Ip
 }
 
 MacAddress shim_mac(const MacAddress& parent) {
-  return mac_of_hash(fnv1a(parent.bytes(), fnv1a("virt-macvtap shim")));
+  std::uint64_t hash = fnv1a(parent.bytes(), fnv1a("virt-macvtap shim"));
+  MacAddress mac = mac_of_hash(hash);
+  while (macvlan_slot(mac) != 0) {  // 256 times on average, some 5 us
+    hash = fnv1a(mac.bytes(), hash);
+    mac = mac_of_hash(hash);
+  }
+  return mac;
 }
 
 }  // namespace vmt

@@ -81,6 +81,10 @@ constexpr unsigned shim_index(unsigned parent_index) {
 
 // Locally administered, derived from the parent's MAC by a fixed hash: the same after every reboot, different on
 // each host of a LAN, and given in the create request so that udev's MACAddressPolicy leaves it alone.
+//
+// Of those that are first in the kernel's table of a parent's macvlans: a broadcast is handed to all of them at once,
+// in that order, and of more than a thousand (net.core.netdev_max_backlog) the last ones miss it. The shim must not: it
+// has to hear its guests.
 MacAddress shim_mac(const MacAddress& parent);
 
 }  // namespace vmt

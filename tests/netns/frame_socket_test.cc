@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "lib/hash.h"
+#include "lib/tag.h"
 #include "tests/netns/frame_fixture.h"
 
 namespace vmt {
@@ -43,6 +44,23 @@ TEST_F(FrameSocketTest, HearsAGuestsArpDuplicateDetectionAndDhcp) {
   for (const Frame* frame : {&kArpRequest, &kDetection, &kAdvertisement, &kRequest}) send(web, *frame);
   mark(web);
   EXPECT_THAT(heard(shim, kMark), ElementsAre(kWeb4, kWeb6, kWeb6, kWeb4, kMark));
+}
+
+// The kernel hands a broadcast to each sibling at once, and its queue has room for a thousand (net.core.
+// netdev_max_backlog).
+TEST_F(FrameSocketTest, AShimIsAmongTheFirstThatHearAGuest) {
+  sh("sysctl -qw net.ipv6.conf.default.disable_ipv6=1 && ip link del vmt-1 && seq 2500 | "
+     "sed 's/.*/link add link eth0 name s& up type macvlan mode bridge/' | ip -batch -");
+  auto web = listen("web", "g0");
+  for (const char* parent : {"52:54:00:ee:00:10", "52:54:00:ee:00:11", "02:00:5e:10:20:30", "00:1b:21:0a:0b:0c"}) {
+    sh("ip link add link eth0 name vmt-1 up address " + shim_mac(*MacAddress::parse(parent)).str() +
+       " type macvlan mode bridge");
+    auto shim = listen("", "vmt-1");
+    // An error tells that for the LAN, which comes last, there was no room.
+    [[maybe_unused]] const auto sent = web.send(arp_from(*MacAddress::parse(kMac), "192.0.2.250"));
+    EXPECT_TRUE(hears(shim, kMark)) << "of the parent with " << parent;
+    sh("ip link del vmt-1");
+  }
 }
 
 TEST_F(FrameSocketTest, HearsNoData) {
