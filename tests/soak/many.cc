@@ -20,7 +20,9 @@ using Clock = std::chrono::steady_clock;
 constexpr int kLooks = 5;
 constexpr const char* kDomains = "/run/domains.xml";
 constexpr const char* kRouteCount =
-    "ip route show proto 118 | wc -l; ip -6 route show proto 118 | wc -l; ip neigh show nud permanent | wc -l";
+    "ip route show proto 118 | wc -l; ip -6 route show proto 118 | wc -l; ip neigh show nud permanent proto 118 | wc "
+    "-l; "
+    "ip neigh show nud permanent proto 121 | wc -l";
 
 double seconds_since(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
@@ -143,8 +145,8 @@ void soak_many(Report& report, const Scale& scale) {
   host.start();
   report.tell("guests", scale.guests, "", fmt::format("{} at once, {} parents", kAtOnce, kParents));
   report.tell("time to start them", seconds_since(begin), "s");
-  report.expect_equal("routes (IPv4, IPv6) and neighbours", output_of(kRouteCount),
-                      fmt::format("{0}\n{0}\n{1}\n", scale.guests, 2 * scale.guests));
+  report.expect_equal("routes (IPv4, IPv6), neighbours (two of a guest's), marks", output_of(kRouteCount),
+                      fmt::format("{0}\n{0}\n{1}\n{0}\n", scale.guests, 2 * scale.guests));
   tell_growth(report, alone, host.visit(scale.alone), scale.guests);
   host.write_domains();
   const std::string all = settled_network();

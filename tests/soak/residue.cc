@@ -106,8 +106,16 @@ Value settled(Clock::time_point end, const std::function<Value()>& read,
 
 }  // namespace
 
+// What went before may still be going: of a namespace that dies the number goes first, and its devices in a while.
 Residue take_residue() {
-  return {.network = network(), .counts = counts(), .objects = objects(), .kernel_kib = kernel_kib()};
+  const auto end = Clock::now() + kPatience;
+  std::string before, now = network();
+  do {
+    before = std::move(now);
+    std::this_thread::sleep_for(std::chrono::seconds(1));
+    now = network();
+  } while (now != before && Clock::now() < end);
+  return {.network = std::move(now), .counts = counts(), .objects = objects(), .kernel_kib = kernel_kib()};
 }
 
 void expect_no_residue(Report& report, const Residue& before, std::size_t turns) {
