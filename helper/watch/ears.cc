@@ -20,9 +20,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// The first frame after a silence is read at once, the next ones together: a busy LAN wakes us a hundred times a
+// The first frame after a silence is read at once, the next ones together: a busy LAN wakes us fifty times a
 // second at most.
-constexpr std::chrono::milliseconds kPause{10};
+constexpr std::chrono::milliseconds kPause{20};
 constexpr std::chrono::milliseconds kRetry{1000};  // when the event loop does not take the socket
 // So many at once are a flood. The gate has to see enough of it to stop it before the socket overflows, as who is
 // innocent loses frames then, too: it is read again as soon as everything else has had its turn.

@@ -12,9 +12,9 @@
 namespace vmt {
 namespace {
 
-// The kernel doubles it: room for some 1,200 frames, so that hundreds of guests may speak at once, as after the host's
+// The kernel doubles it: room for some 2,400 frames, so that hundreds of guests may speak at once, as after the host's
 // start; a flood shall not get more.
-constexpr int kReceiveBuffer = 512 * 1024;
+constexpr int kReceiveBuffer = 1024 * 1024;
 
 std::string on_link(std::string_view operation, unsigned ifindex) {
   return fmt::format("{} on link {}", operation, ifindex);
