@@ -26,8 +26,8 @@ struct TapHolder {
 class TapHolders {
  public:
   // One pass over /proc. The caller itself is left out: what it has open it knows, or has inherited from a shell.
-  // Processes that the caller may not look into are left out: without root, those of others. An error is whatever leaves
-  // it open who holds what: nothing may be taken for free then.
+  // Processes that the caller may not look into are left out: without root, those of others. An error is whatever
+  // leaves it open who holds what: nothing may be taken for free then.
   static std::expected<TapHolders, Error> scan();
 
   // Nobody for a macvlan, and for a macvtap in another namespace that is not ours: nothing tells whose tap it is.
