@@ -29,13 +29,15 @@ void write_list(const std::string& path, const std::string& text) {
 
 class HostileListTest : public HostileTest {
  protected:
-  // While `change` is done over and over, the user asks.
+  // While `change` is done over and over, the user asks; once it is done before, as another list was in force until
+  // then.
   std::vector<Outcome> ask_while(const std::function<void(int turn)>& change, int times) {
     std::atomic<bool> over = false;
     std::vector<Outcome> outcomes;
+    change(0);
     {
       const std::jthread changer([&] {
-        for (int turn = 0; !over; ++turn) change(turn);
+        for (int turn = 1; !over; ++turn) change(turn);
       });
       for (int i = 0; i < times; ++i) {
         outcomes.push_back(run(ask_installed()));
