@@ -88,8 +88,11 @@ std::expected<void, int> scan_process(int proc, const char* pid, unsigned major_
   if (!names) return std::unexpected(names.error());
   for (const auto& name : *names) {
     struct stat found {};
-    if (fstatat(fds->fd(), name.c_str(), &found, 0) == 0 && S_ISCHR(found.st_mode) &&
-        major(found.st_rdev) == major_number)
+    if (fstatat(fds->fd(), name.c_str(), &found, 0) < 0) {
+      if (is_none_of_ours(errno)) continue;
+      return std::unexpected(errno);
+    }
+    if (S_ISCHR(found.st_mode) && major(found.st_rdev) == major_number)
       note(holders, static_cast<pid_t>(std::atoi(pid)), process.get(), found.st_rdev, node_of(fds->fd(), name.c_str()));
   }
   return {};

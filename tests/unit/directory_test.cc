@@ -20,14 +20,15 @@ TEST(DirectoryTest, AnErrorIsNotTheEnd) {
     return error == 0 ? names && names->size() > 1 : !names && names.error() == error;
   };
   EXPECT_TRUE(tell(0));
-  expect_where_it_fails(SYS_getdents64, ENOMEM, [&] { return tell(ENOMEM); });
-  expect_where_it_fails(SYS_openat, EMFILE, [&] { return tell(EMFILE); });
+  expect_where_it_fails({SYS_getdents64}, ENOMEM, [&] { return tell(ENOMEM); });
+  expect_where_it_fails({SYS_openat}, EMFILE, [&] { return tell(EMFILE); });
 }
 
 // Else `clean` and `sync` would take a device from under a running guest.
 TEST(TapHoldersTest, WhoCannotBeAskedHoldsNotNothing) {
   EXPECT_TRUE(TapHolders::scan());
-  for (const std::uint32_t call : {SYS_getdents64, SYS_openat})
+  // fstatat() without a flag: a file in the folder, and not the folder itself.
+  for (const FailingCall& call : {FailingCall{SYS_getdents64}, {SYS_openat}, {SYS_newfstatat, 0}})
     for (const int error : {ENOMEM, EMFILE}) expect_where_it_fails(call, error, [] { return !TapHolders::scan(); });
 }
 
