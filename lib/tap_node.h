@@ -35,7 +35,7 @@ std::expected<dev_t, Error> tap_number(const Fd& sysfs, const IfName& name, unsi
 bool has_tap_node(unsigned index);
 // Makes /dev/tapN be this device's: leaves a right one, makes a missing one (a container's /dev has none), refuses a
 // foreign one with kExists. Then gives it to its owner. `was_there`: has_tap_node() before the device was made. A node
-// that was not has come with the device; else sysfs tells whose it is, which costs a sixth of making a device.
+// that was not has come with the device; else sysfs tells whose it is, which costs an eighth of making a device.
 Status prepare_tap_node(const IfName& name, unsigned index, const std::optional<NodeOwner>& owner, bool was_there);
 
 struct TapOptions {

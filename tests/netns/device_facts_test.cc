@@ -79,6 +79,25 @@ TEST_F(DeviceFactsTest, ATapsNodeIsOneForAllNamespaces) {
   EXPECT_EQ(interface_of(queues->front()), "mine");
 }
 
+TEST_F(DeviceFactsTest, ADeviceWhoseNodeIsAnothersIsNotMadeAndTheNodeNotGivenAway) {
+  const unsigned index = unique_index();
+  sh("ip -n peer link add link eth0 name theirs index " + std::to_string(index) + " type macvtap mode bridge");
+  auto socket = *RtnlSocket::open();
+  const DeviceSpec spec{.name = *IfName::parse("mine"),
+                        .index = index,
+                        .parent = if_nametoindex("eth0"),
+                        .parent_name = *IfName::parse("eth0"),
+                        .allowed = {},
+                        .owner = NodeOwner{.user = 65534}};
+  const auto status = create_standing(socket, spec, Standing{});
+  ASSERT_FALSE(status);
+  EXPECT_EQ(status.error().kind, ErrorKind::kExists) << status.error().message;
+  EXPECT_EQ(if_nametoindex("mine"), 0U);
+  struct stat node {};
+  ASSERT_EQ(stat(tap_path(index).c_str(), &node), 0);
+  EXPECT_EQ(node.st_uid, 0U);
+}
+
 TEST_F(DeviceFactsTest, ADeviceOfOursHasAnIfindexThatNoNamespaceCountsUpTo) {
   sh(kCli + "create tap-web --parent eth0 >/dev/null");
   const unsigned index = if_nametoindex("tap-web");

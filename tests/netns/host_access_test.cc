@@ -179,7 +179,7 @@ TEST_F(HostAccessTest, TheLanHearsNothingButItsGroupsFromTheShimWhenItComesUp) {
   sh("sleep 2.5");  // longer than the kernel's delays for reports and duplicate detection
   const std::string kReport = "ethertype IPv6 .* :: > ff02::16: .*multicast listener report v2";
   EXPECT_NE(output_of("grep -c '" + kReport + "' /run/heard"), "0\n") << "the ear is deaf";
-  EXPECT_THAT(output_of("grep -v -e 'ethertype ARP.*tell 192.0.2.10' -e '" + kReport + "' /run/heard"), IsEmpty());
+  EXPECT_THAT(output_of("grep -v '" + kReport + "' /run/heard"), IsEmpty());
 }
 
 // A mark is a neighbour that is nowhere, at a MAC that nobody has: a kernel that looked for it would ask the LAN.
