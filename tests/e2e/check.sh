@@ -8,21 +8,24 @@
 #   eventually COMMAND...         wait for a command to succeed, for something that has no event to wait for
 #   verdict                       print "N passed, N failed"; false when one failed
 #
-# Every check prints "ok - SENTENCE" or "not ok - SENTENCE".
+# A check that fails prints "not ok - SENTENCE", after an "ok - SENTENCE" for each that went well before it in the same
+# scenario: what is well otherwise is counted and not printed, or nobody would find the rest.
 
 checks_passed=0
 checks_failed=0
+_unsaid=''
 _state_shown=none
 
 _pass() {
     checks_passed=$((checks_passed + 1))
-    echo "ok - $1"
+    _unsaid+="ok - $1"$'\n'
 }
 
 # SENTENCE DETAILS; with the first failure of a scenario, the state of the hypervisor.
 _fail() {
     checks_failed=$((checks_failed + 1))
-    echo "not ok - $1"
+    printf '%snot ok - %s\n' "$_unsaid" "$1"
+    _unsaid=''
     printf '%s\n' "$2" | head -n 30 | sed 's/^/#   /'
     if [[ ${scenario:-} != "$_state_shown" ]]; then network_summary 2>&1 | sed 's/^/#   hv: /'; fi
     _state_shown=${scenario:-}

@@ -86,11 +86,14 @@ run_scenarios() {
     labs_down    # of a run that was killed
     set_up
     state_before=$(network_state)
+    local began passed
     for scenario; do
-        echo "# ${scenario//_/ } ($SECONDS s)"
+        began=$SECONDS passed=$checks_passed _unsaid=''
+        echo "# ${scenario//_/ }"
         "$scenario"
         between_scenarios
         check_unchanged "after ${scenario//_/ }"
+        echo "# $((checks_passed - passed)) are well ($((SECONDS - began)) s)"
     done
     scenario=''
     echo "# $SECONDS s"

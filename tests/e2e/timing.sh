@@ -22,6 +22,7 @@ within() {
     ms=$("$@" 2>&1) || true
     if awk -v ms="$ms" -v bound="$bound" 'BEGIN {exit !(ms ~ /^[0-9]+(\.[0-9]+)?$/ && ms + 0 <= bound)}'; then
         _pass "$sentence within $bound ms: $ms"
+        echo "# $sentence within $bound ms: $ms"
     else
         _fail "$sentence within $bound ms" "$ms"
     fi
