@@ -8,7 +8,7 @@
 // not be made the status is 1, and libvirt shows the user what stderr says. Nothing goes to stdout: at `migrate` and
 // `restore` it would replace the domain's XML. libvirt drops stderr when the status is 0, so each line goes to syslog
 // as well.
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>

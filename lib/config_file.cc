@@ -2,7 +2,7 @@
 #include "lib/config_file.h"
 
 #include <fcntl.h>
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <sys/stat.h>
 
 #include <boost/program_options.hpp>

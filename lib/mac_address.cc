@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "lib/mac_address.h"
 
-#include <fmt/format.h>
-#include <fmt/ranges.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <charconv>
@@ -41,7 +40,8 @@ std::expected<MacAddress, Error> MacAddress::from_bytes(std::span<const std::uin
 }
 
 std::string MacAddress::str() const {
-  return fmt::format("{:02x}", fmt::join(bytes_, ":"));
+  return fmt::format("{:02x}:{:02x}:{:02x}:{:02x}:{:02x}:{:02x}", bytes_[0], bytes_[1], bytes_[2], bytes_[3], bytes_[4],
+                     bytes_[5]);
 }
 
 }  // namespace vmt

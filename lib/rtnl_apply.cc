@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Doing: one change, one request. rtnl_kernel.cc has the other half.
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <linux/neighbour.h>
 #include <net/if.h>
 

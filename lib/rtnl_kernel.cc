@@ -2,7 +2,7 @@
 // Reading: what the host has and what we own. rtnl_apply.cc has the other half.
 #include "lib/rtnl_kernel.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <linux/if_addr.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>

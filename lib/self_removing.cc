@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "lib/self_removing.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include "lib/netns.h"
 #include "lib/rtnl_device.h"

@@ -2,7 +2,7 @@
 #include "lib/sysctl.h"
 
 #include <fcntl.h>
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <cerrno>
 #include <string_view>

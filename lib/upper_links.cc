@@ -2,7 +2,7 @@
 #include "lib/upper_links.h"
 
 #include <fcntl.h>
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <string_view>
 

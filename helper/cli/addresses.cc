@@ -2,7 +2,7 @@
 // At which addresses are the guests, and when does one have its first?
 #include "helper/cli/addresses.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <boost/program_options/value_semantic.hpp>

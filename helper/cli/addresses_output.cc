@@ -7,7 +7,7 @@
 //     "origin": "given" or "learned" or "manual" (host up), "since": 42 (seconds ago) or null,
 //     "state": "ok" or what is wrong: "not set up", "gone", "unknown", "down", "no carrier", "needs sync", "no route",
 //              "no source", "old source"}]
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <array>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "helper/cli/change.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <boost/program_options/value_semantic.hpp>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // How do macvtaps and macvlans that stand by themselves come, change and go: `create`, `set` and `delete`?
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <boost/program_options/value_semantic.hpp>
 #include <set>

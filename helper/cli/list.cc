@@ -2,7 +2,7 @@
 // Which macvtaps and macvlans are there, whoever made them, and who uses each?
 #include "helper/cli/list.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <boost/program_options/value_semantic.hpp>

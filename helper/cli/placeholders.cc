@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "helper/cli/placeholders.h"
 
-#include <fmt/format.h>
-#include <fmt/ranges.h>
+#include <fmt/core.h>
 
 #include <charconv>
 
@@ -41,14 +40,21 @@ std::expected<Placeholder, Error> parse_placeholder(std::string_view text) {
                           quoted(fmt::format("{{{}}}", text)))));
 }
 
+// As QEMU reads it: "3:4:5".
+std::string fd_list(const std::vector<int>& fds) {
+  std::string list;
+  for (const int fd : fds) list += (list.empty() ? "" : ":") + std::to_string(fd);
+  return list;
+}
+
 std::string value_of(Field field, const Values& values) {
   switch (field) {
     case Field::kFd:
       return fmt::format("{}", values.fds.front());
     case Field::kFds:
-      return fmt::format("{}", fmt::join(values.fds, ":"));
+      return fd_list(values.fds);
     case Field::kVhostFds:
-      return fmt::format("{}", fmt::join(values.vhost_fds, ":"));
+      return fd_list(values.vhost_fds);
     case Field::kMac:
       return values.mac;
     case Field::kIfName:

@@ -2,7 +2,7 @@
 // What is there, and does it work? What `status` asks libvirt, the configuration and the kernel.
 #include "helper/cli/status.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <boost/program_options/value_semantic.hpp>
 #include <fstream>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // What keeps host and guests from talking, and what is the cure?
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // How does the host's state look to people? A small tree per parent: shim, guests, their addresses, findings.
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <array>
@@ -68,14 +68,14 @@ void append_entries(std::string& out, const std::vector<Entry>& entries) {
   for (const auto& entry : entries)
     for (std::size_t i = 0; i < widths.size(); ++i) widths[i] = std::max(widths[i], entry.row[i].size());
   for (const auto& [row, below] : entries) {
-    fmt::format_to(std::back_inserter(out), "  {:<{}}  {:<{}}  {:<{}}  {}\n", row[0], widths[0], row[1], widths[1],
-                   row[2], widths[2], row[3]);
-    for (const auto& line : below) fmt::format_to(std::back_inserter(out), "    {}\n", line);
+    out +=
+        fmt::format("  {:<{}}  {:<{}}  {:<{}}  {}\n", row[0], widths[0], row[1], widths[1], row[2], widths[2], row[3]);
+    for (const auto& line : below) out += fmt::format("    {}\n", line);
   }
 }
 
 void append_findings(std::string& out, const std::vector<std::string>& findings, std::string_view indent) {
-  for (const auto& finding : findings) fmt::format_to(std::back_inserter(out), "{}! {}\n", indent, finding);
+  for (const auto& finding : findings) out += fmt::format("{}! {}\n", indent, finding);
 }
 
 }  // namespace
@@ -112,15 +112,14 @@ std::string status_table(const HostStatus& host) {
     out += parent_line(status.parent);
     append_entries(out, entries_of(status));
     for (const auto& address : status.manual)
-      fmt::format_to(std::back_inserter(out), "  by host up  {}{}\n", address.address.str(),
-                     address.source ? ", host at " + address.source->str() : std::string{});
+      out += fmt::format("  by host up  {}{}\n", address.address.str(),
+                         address.source ? ", host at " + address.source->str() : std::string{});
     append_findings(out, status.health, "  ");
     nameless = nameless || !status.guests.empty();
   }
   if (host.parents.empty()) out += "no shim, no macvtap and no macvlan on this host\n";
   append_findings(out, host.health, "");
-  if (nameless && host.libvirt_error)
-    fmt::format_to(std::back_inserter(out), "\nNo names of guests: {}\n", *host.libvirt_error);
+  if (nameless && host.libvirt_error) out += fmt::format("\nNo names of guests: {}\n", *host.libvirt_error);
   return out;
 }
 

@@ -2,7 +2,7 @@
 #include "helper/lookup/libvirt_domains.h"
 
 #include <dlfcn.h>
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <libvirt/libvirt.h>
 #include <libvirt/virterror.h>
 

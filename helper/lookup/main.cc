@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // virt-macvtap-lookup: what a static program cannot find out by itself, because it takes plug-ins of the host's: which
 // domains libvirt runs, and who its users are. virt-macvtap starts it (helper/cli/lookup.h); people have no use for it.
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <signal.h>
 #include <sys/prctl.h>
 

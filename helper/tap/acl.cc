@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "helper/tap/acl.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <charconv>
@@ -42,9 +42,7 @@ Error refusal(const AclRequest& request, std::string_view why, bool mac_would_he
   const std::string& parent = request.parent.str();
   std::string message = fmt::format("macvtap on {} for uid {} (mode {}, {}): {}", parent, request.uid,
                                     to_string(request.mode), request.mac ? request.mac->str() : "no MAC given", why);
-  if (mac_would_help)
-    fmt::format_to(std::back_inserter(message), " (give the guest's MAC in the name: br='{}/52:54:00:12:34:56')",
-                   parent);
+  if (mac_would_help) message += fmt::format(" (give the guest's MAC in the name: br='{}/52:54:00:12:34:56')", parent);
   return {ErrorKind::kPermission, std::move(message)};
 }
 

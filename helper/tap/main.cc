@@ -19,7 +19,7 @@
 // It is installed setuid root: the mode bit survives tar, NFS and package managers, which file capabilities do not, and
 // an administrator finds it with one look. Phase 2 makes both alike.
 #include <fcntl.h>
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <signal.h>
 #include <sys/uio.h>
 #include <unistd.h>

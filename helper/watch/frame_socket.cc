@@ -2,7 +2,7 @@
 #include "helper/watch/frame_socket.h"
 
 #include <arpa/inet.h>
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 

@@ -3,7 +3,7 @@
 // guest t0 announce new addresses, and takes them away again. Prints milliseconds, one a line.
 //
 //   learn_bench VIRT-MACVTAP COUNT      root, in the namespaces of a guests-lab
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <cstdlib>
 #include <fstream>

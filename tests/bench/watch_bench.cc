@@ -5,7 +5,7 @@
 //   watch_bench VIRT-MACVTAP BLAST ROUNDS      root, in a fresh network and mount namespace
 //
 // ROUNDS: a tenth of it is the seconds that each load lasts, and how often 500 guests are set up.
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/wait.h>

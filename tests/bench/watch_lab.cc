@@ -2,7 +2,7 @@
 #include "tests/bench/watch_lab.h"
 
 #include <fcntl.h>
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <linux/if_packet.h>
 #include <linux/rtnetlink.h>
 #include <net/ethernet.h>

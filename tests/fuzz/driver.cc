@@ -5,7 +5,7 @@
 //
 // What an input that fails looked like is in fuzz-TARGET.input of the working directory.
 #include <fcntl.h>
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <unistd.h>
 
 #include <algorithm>

@@ -5,7 +5,7 @@
 //   model --replay FILE                         the steps in FILE, one a line
 //
 // Says which invariant does not hold after which step, and prints the shortest sequence that shows it.
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <getopt.h>
 #include <sys/mman.h>
 #include <sys/wait.h>

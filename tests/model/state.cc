@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "tests/model/state.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 namespace vmt::model {
 namespace {

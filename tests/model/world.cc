@@ -2,7 +2,7 @@
 // The world: the program in it, and which step is whose.
 #include "tests/model/world.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // What everybody else does to a host: other programs, administrators, cables.
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <net/if.h>
 
 #include <thread>

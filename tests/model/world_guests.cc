@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // What libvirt and its guests do: the hook's calls in libvirt's order, macvtaps that come and go beside them, and what
 // guests say on the wire.
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <net/if.h>
 #include <unistd.h>
 

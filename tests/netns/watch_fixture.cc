@@ -2,7 +2,7 @@
 #include "tests/netns/watch_fixture.h"
 
 #include <fcntl.h>
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <linux/if_packet.h>
 #include <net/ethernet.h>
 #include <net/if.h>

@@ -2,7 +2,7 @@
 #include "tests/soak/lab.h"
 
 #include <fcntl.h>
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <linux/if_link.h>
 #include <net/if.h>
 #include <spawn.h>

@@ -3,7 +3,7 @@
 // what was found; scripts/soak builds it and passes its arguments on.
 //
 //   soak [--quick] [--json] [cycles|many|killed|frames]...      root; the exit status is 1 when something is not well
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/wait.h>

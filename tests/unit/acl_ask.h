@@ -2,7 +2,7 @@
 // Who asks for what, in the tests of the ACL.
 #pragma once
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
