@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# watch.sh BUILD_DIR [SCENARIO]...: with `virt-macvtap watch` running, guests that nobody configured talk with their host as
+# watch.sh BUILD_DIR [guests | trouble | SCENARIO]...: with `virt-macvtap watch` running, guests that nobody configured talk with their host as
 # soon as they have an address, whatever happens to guests, host and watcher. No hook is installed but where it is said.
 #
 # Runs as host_access.sh does, which see. After each scenario the watcher still runs, the hypervisor's network is as before
@@ -9,7 +9,7 @@
 set -euo pipefail
 
 here=$(cd "${BASH_SOURCE[0]%/*}" && pwd)
-build=$(cd "${1:?usage: watch.sh BUILD_DIR [SCENARIO]...}" && pwd)
+build=$(cd "${1:?usage: watch.sh BUILD_DIR [guests | trouble | SCENARIO]...}" && pwd)
 shift
 export LAB=${LAB:-vmtwatch}
 labs=("$LAB")
@@ -100,5 +100,13 @@ set_up() {
     failed_before=$checks_failed heard_before=''
 }
 
-if [[ $# == 0 ]]; then set -- "${watch_scenarios[@]}" "${watch_trouble_scenarios[@]}"; fi
-run_scenarios "$@"
+if [[ $# == 0 ]]; then set -- guests trouble; fi
+scenarios=()
+for word; do
+    case $word in
+        guests) scenarios+=("${watch_scenarios[@]}") ;;
+        trouble) scenarios+=("${watch_trouble_scenarios[@]}") ;;
+        *) scenarios+=("$word") ;;
+    esac
+done
+run_scenarios "${scenarios[@]}"
