@@ -24,12 +24,14 @@ std::vector<unsigned> indices(std::span<const Parent> parents) {
 // is an error: a plan for all of the host would take away what is on it. An attachment that names its parent by
 // an altname gets the primary one, under which the configuration may switch it off.
 std::expected<std::vector<Parent>, Error> read_parents(Kernel& kernel, std::vector<Attachment>& nics,
-                                                       const Config& config, std::vector<std::string>& notes) {
+                                                       const Suspects& suspects, const Config& config,
+                                                       std::vector<std::string>& notes) {
   std::map<IfName, std::optional<Parent>> known;
   for (auto& nic : nics) {
     auto [it, is_new] = known.try_emplace(nic.parent);
     if (is_new) {
-      auto parent = nic.parent_index != 0 ? kernel.parent(nic.parent_index) : kernel.parent(nic.parent);
+      auto parent =
+          nic.parent_index != 0 ? kernel.parent(nic.parent_index, suspects) : kernel.parent(nic.parent, suspects);
       if (parent)
         it->second = std::move(*parent);
       else if (parent.error().kind != ErrorKind::kNotFound && parent.error().kind != ErrorKind::kInvalid)
@@ -135,16 +137,17 @@ PlanResult plan_attachments(Kernel& kernel, Attachments wanted, const Config& co
                             Contention contention) {
   Planned result{.changes = {}, .notes = wanted.notes};
   if (wanted.nics.empty() && whole == nullptr) return result;
-  Facts facts;
-  auto parents = read_parents(kernel, wanted.nics, config, result.notes);
-  if (!parents) return fail(parents.error());
-  facts.parents = std::move(*parents);
   std::vector<IpAddress> addresses;
   for (const auto& nic : wanted.nics) {
     addresses.insert(addresses.end(), nic.addresses.begin(), nic.addresses.end());
     addresses.insert(addresses.end(), nic.learned.begin(), nic.learned.end());
   }
   addresses = unique(std::move(addresses));
+  Facts facts;
+  auto parents =
+      read_parents(kernel, wanted.nics, whole == nullptr ? Suspects(addresses) : std::nullopt, config, result.notes);
+  if (!parents) return fail(parents.error());
+  facts.parents = std::move(*parents);
   std::vector<MacAddress> marked;
   for (const auto& nic : wanted.nics)
     if (nic.mark) marked.push_back(nic.mac);

@@ -38,7 +38,7 @@ Status check_free(Kernel& kernel, const IfName& name) {
 }
 
 void note_parent(Kernel& kernel, const DeviceSpec& spec, std::vector<std::string>& notes) {
-  const auto parent = kernel.parent(spec.parent);
+  const auto parent = kernel.parent(spec.parent, no_suspects());
   if (!parent) return;  // what is wrong with it, the kernel will tell
   const auto& name = parent->name.str();
   if (!parent->up)

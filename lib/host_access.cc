@@ -201,7 +201,7 @@ PlanResult plan_clean(Kernel& kernel) {
 }
 
 PlanResult plan_host_up(Kernel& kernel, const ManualRequest& request) {
-  auto parent = kernel.parent(request.parent);
+  auto parent = kernel.parent(request.parent, addresses_of(request));
   if (!parent) return fail(parent.error());
   auto owned = kernel.owned(Scope{.parents = std::vector<unsigned>{parent->index}, .addresses = addresses_of(request)});
   if (!owned) return fail(owned.error());
@@ -228,7 +228,7 @@ PlanResult plan_host_up(Kernel& kernel, const ManualRequest& request) {
 }
 
 PlanResult plan_host_down(Kernel& kernel, const ManualRequest& request) {
-  auto parent = kernel.parent(request.parent);
+  auto parent = kernel.parent(request.parent, no_suspects());
   if (!parent) return fail(parent.error());
   auto owned = owned_on(kernel, parent->index);
   if (!owned) return fail(owned.error());

@@ -125,13 +125,26 @@ struct Scope {
   std::vector<MacAddress> marks = {};
 };
 
+// Which addresses a caller wants to know of whether they are gateways'; nullopt: all there are. The kernel has no
+// question for gateways but a walk through all routes of the host, 0.1 µs for each of IPv4 and 0.3 µs of IPv6. Of a few
+// addresses it tells by points, if it can: a gateway of a default route, and one that the host has a neighbour entry
+// at, as it has of each that it has ever sent something through. Of another one that nobody has used yet the walk alone
+// knows.
+using Suspects = std::optional<std::vector<IpAddress>>;
+inline Suspects no_suspects() {
+  return std::vector<IpAddress>{};
+}
+
 class Kernel {
  public:
   virtual ~Kernel() = default;
 
-  // The parent with its addresses and gateways. kNotFound when there is no such link.
-  virtual std::expected<Parent, Error> parent(const IfName& name) = 0;
-  virtual std::expected<Parent, Error> parent(unsigned index) = 0;
+  // The parent with its addresses and, of the suspects, its gateways; there may be others with them. kNotFound when
+  // there is no such link.
+  virtual std::expected<Parent, Error> parent(const IfName& name, const Suspects& suspects) = 0;
+  virtual std::expected<Parent, Error> parent(unsigned index, const Suspects& suspects) = 0;
+  std::expected<Parent, Error> parent(const IfName& name) { return parent(name, std::nullopt); }
+  std::expected<Parent, Error> parent(unsigned index) { return parent(index, std::nullopt); }
   // nullopt when there is no such link; an error when the kernel could not be asked.
   virtual std::expected<std::optional<unsigned>, Error> index_of(const IfName& name) = 0;
   // The macvlan or macvtap of this name; nullopt when there is none, whatever else is called so.

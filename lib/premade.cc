@@ -15,7 +15,7 @@ std::expected<std::optional<Placement>, Error> placement_on(Kernel& kernel, cons
     if (*index == device.parent) return Placement{wanted->parent, device.mode};
   }
   if (device.parent == 0) return std::nullopt;  // in another namespace, where we have no shim
-  const auto parent = kernel.parent(device.parent);
+  const auto parent = kernel.parent(device.parent, no_suspects());
   if (!parent && parent.error().kind != ErrorKind::kNotFound && parent.error().kind != ErrorKind::kInvalid)
     return fail(parent.error());
   if (!parent) return std::nullopt;

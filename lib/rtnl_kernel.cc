@@ -28,6 +28,12 @@ bool is_configured(const LinkAnswer& link) {
          is(link.forwarding6, 1) && is(link.proxy_ndp, 1) && link.accept_ra != 2;
 }
 
+void add_gateways(const std::vector<RouteAnswer>& routes, Parent& parent) {
+  for (const auto& route : routes)
+    for (const auto& gateway : route.gateways)
+      if (!contains(parent.gateways, gateway)) parent.gateways.push_back(gateway);
+}
+
 }  // namespace
 
 std::expected<RtnlKernel, Error> RtnlKernel::open() {
@@ -53,19 +59,19 @@ std::expected<std::optional<unsigned>, Error> RtnlKernel::index_of(const IfName&
   return fail(answer.error());
 }
 
-std::expected<Parent, Error> RtnlKernel::parent(const IfName& name) {
+std::expected<Parent, Error> RtnlKernel::parent(const IfName& name, const Suspects& suspects) {
   auto answer = read_link(socket_, request::link_by_name(name), fmt::format("look up parent {}", name.str()));
   if (!answer) return fail(answer.error());
-  return describe_parent(*answer);
+  return describe_parent(*answer, suspects);
 }
 
-std::expected<Parent, Error> RtnlKernel::parent(unsigned index) {
+std::expected<Parent, Error> RtnlKernel::parent(unsigned index, const Suspects& suspects) {
   auto answer = read_link(socket_, request::link_by_index(index), fmt::format("look up parent {}", index));
   if (!answer) return fail(answer.error());
-  return describe_parent(*answer);
+  return describe_parent(*answer, suspects);
 }
 
-std::expected<Parent, Error> RtnlKernel::describe_parent(const LinkAnswer& link) {
+std::expected<Parent, Error> RtnlKernel::describe_parent(const LinkAnswer& link, const Suspects& suspects) {
   if (!link.mac) return fail(invalid(fmt::format("parent {}: not an Ethernet link", link.name.str())));
   // The kernel would put the shim beside it, on the real device.
   if (link.kind == "macvlan" || link.kind == "macvtap")
@@ -87,12 +93,44 @@ std::expected<Parent, Error> RtnlKernel::describe_parent(const LinkAnswer& link)
     const bool temporary = !address.prefix.address.is_v4() && (address.flags & IFA_F_TEMPORARY);
     parent.addresses.push_back({address.prefix, !(address.flags & kUnfit) && !temporary});
   }
-  auto routes = socket_.collect(request::routes_on(link.index), "list routes", decode_route);
-  if (!routes) return fail(routes.error());
-  for (const auto& route : *routes)
-    for (const auto& gateway : route.gateways)
-      if (!contains(parent.gateways, gateway)) parent.gateways.push_back(gateway);
+  if (auto status = read_gateways(suspects, parent); !status) return fail(status.error());
   return parent;
+}
+
+Status RtnlKernel::read_gateways(const Suspects& suspects, Parent& parent) {
+  if (suspects) {
+    if (auto status = read_default_gateways(*suspects, parent); !status) return status;
+    const auto unclear = has_neighbour_among(*suspects, parent);
+    if (!unclear) return fail(unclear.error());
+    if (!*unclear) return {};
+  }
+  const auto routes = socket_.collect(request::routes_on(parent.index), "list routes", decode_route);
+  if (!routes) return fail(routes.error());
+  add_gateways(*routes, parent);
+  return {};
+}
+
+Status RtnlKernel::read_default_gateways(const std::vector<IpAddress>& suspects, Parent& parent) {
+  for (const int family : {AF_INET, AF_INET6}) {
+    if (!contains(suspects, family, &IpAddress::family)) continue;
+    const auto routes =
+        socket_.collect(request::default_route(family, parent.index), "look up the default route", decode_route);
+    if (routes) add_gateways(*routes, parent);
+    // That there is none is an answer.
+    if (!routes && routes.error().kind == ErrorKind::kNotNow) return fail(routes.error());
+  }
+  return {};
+}
+
+std::expected<bool, Error> RtnlKernel::has_neighbour_among(const std::vector<IpAddress>& suspects,
+                                                           const Parent& parent) {
+  for (const auto& suspect : suspects) {
+    if (contains(parent.gateways, suspect)) continue;
+    const auto found = neighbours(request::neighbour_at(parent.index, suspect));
+    if (found) return true;
+    if (found.error().kind != ErrorKind::kNotFound) return fail(found.error());
+  }
+  return false;
 }
 
 std::expected<std::optional<Child>, Error> RtnlKernel::child(const IfName& name) {

@@ -15,8 +15,9 @@ class RtnlKernel : public Kernel {
  public:
   static std::expected<RtnlKernel, Error> open();
 
-  std::expected<Parent, Error> parent(const IfName& name) override;
-  std::expected<Parent, Error> parent(unsigned index) override;
+  using Kernel::parent;
+  std::expected<Parent, Error> parent(const IfName& name, const Suspects& suspects) override;
+  std::expected<Parent, Error> parent(unsigned index, const Suspects& suspects) override;
   std::expected<std::optional<unsigned>, Error> index_of(const IfName& name) override;
   std::expected<std::optional<Child>, Error> child(const IfName& name) override;
   std::expected<std::vector<Child>, Error> children() override;
@@ -41,7 +42,10 @@ class RtnlKernel : public Kernel {
 
   std::expected<std::vector<AddressAnswer>, Error> addresses(unsigned index);
   std::expected<std::vector<NeighbourAnswer>, Error> neighbours(const NlMsg& query);
-  std::expected<Parent, Error> describe_parent(const LinkAnswer& link);
+  std::expected<Parent, Error> describe_parent(const LinkAnswer& link, const Suspects& suspects);
+  Status read_gateways(const Suspects& suspects, Parent& parent);
+  Status read_default_gateways(const std::vector<IpAddress>& suspects, Parent& parent);
+  std::expected<bool, Error> has_neighbour_among(const std::vector<IpAddress>& suspects, const Parent& parent);
 
   std::expected<std::vector<LinkAnswer>, Error> shim_links(const Scope& scope);
   std::expected<Shim, Error> describe_shim(const LinkAnswer& link);

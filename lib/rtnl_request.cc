@@ -141,6 +141,14 @@ NlMsg route_to(const IpAddress& address) {
   return Writer(RTM_GETROUTE, 0, header).address(RTA_DST, address).take();
 }
 
+// By an address that is nobody's and has no route of its own: the kernel does not look up 0.0.0.0 as what it is.
+NlMsg default_route(int family, unsigned index) {
+  const IpAddress nobodys = *IpAddress::parse(family == AF_INET ? "240.0.0.1" : "4000::1");
+  rtmsg header = route_header(nobodys);
+  header.rtm_flags = RTM_F_FIB_MATCH;
+  return Writer(RTM_GETROUTE, 0, header).address(RTA_DST, nobodys).u32(RTA_OIF, index).take();
+}
+
 NlMsg new_route(unsigned shim, const AddRoute& route) {
   rtmsg header = route_header(route.guest);
   header.rtm_table = RT_TABLE_MAIN;

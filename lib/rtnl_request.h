@@ -47,8 +47,9 @@ NlMsg new_address(unsigned index, const IpPrefix& address);
 NlMsg delete_address(unsigned index, const IpPrefix& address);
 
 // Routes.
-NlMsg routes_on(unsigned index);           // main table
-NlMsg route_to(const IpAddress& address);  // RTM_F_FIB_MATCH: the entry itself, not a copy without its protocol
+NlMsg routes_on(unsigned index);                  // main table
+NlMsg route_to(const IpAddress& address);         // RTM_F_FIB_MATCH: the entry itself, not a copy without its protocol
+NlMsg default_route(int family, unsigned index);  // the one through this link that the kernel prefers
 NlMsg new_route(unsigned shim, const AddRoute& route);
 NlMsg delete_route(const DeleteRoute& route);
 

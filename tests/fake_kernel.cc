@@ -19,6 +19,11 @@ Status erase_one(Container& container, const Change& change, Predicate predicate
   return {};
 }
 
+Parent with_gateways_among(Parent parent, const Suspects& suspects) {
+  if (suspects) std::erase_if(parent.gateways, [&](const IpAddress& gateway) { return !contains(*suspects, gateway); });
+  return parent;
+}
+
 }  // namespace
 
 unsigned FakeKernel::add_parent(const char* name, const char* mac, std::vector<const char*> addresses,
@@ -95,16 +100,16 @@ void FakeKernel::set_host(Host host) {
   for (const auto& child : children_) next_index_ = std::max(next_index_, child.index + 1);
 }
 
-std::expected<Parent, Error> FakeKernel::parent(const IfName& name) {
+std::expected<Parent, Error> FakeKernel::parent(const IfName& name, const Suspects& suspects) {
   const auto it = std::ranges::find(parents_, name, &Parent::name);
   if (it == parents_.end()) return fail(errno_error(ENODEV, "look up parent " + name.str()));
-  return *it;
+  return with_gateways_among(*it, suspects);
 }
 
-std::expected<Parent, Error> FakeKernel::parent(unsigned index) {
+std::expected<Parent, Error> FakeKernel::parent(unsigned index, const Suspects& suspects) {
   const auto it = std::ranges::find(parents_, index, &Parent::index);
   if (it == parents_.end()) return fail(errno_error(ENODEV, "look up parent"));
-  return *it;
+  return with_gateways_among(*it, suspects);
 }
 
 std::expected<std::optional<unsigned>, Error> FakeKernel::index_of(const IfName& name) {

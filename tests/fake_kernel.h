@@ -35,8 +35,9 @@ class FakeKernel : public Kernel {
   void set_host(Host host);
 
   // ---- Kernel ----
-  std::expected<Parent, Error> parent(const IfName& name) override;
-  std::expected<Parent, Error> parent(unsigned index) override;
+  using Kernel::parent;
+  std::expected<Parent, Error> parent(const IfName& name, const Suspects& suspects) override;
+  std::expected<Parent, Error> parent(unsigned index, const Suspects& suspects) override;
   std::expected<std::optional<unsigned>, Error> index_of(const IfName& name) override;
   std::expected<std::optional<Child>, Error> child(const IfName& name) override;
   std::expected<std::vector<Child>, Error> children() override;

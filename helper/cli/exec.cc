@@ -188,7 +188,7 @@ std::expected<Made, Error> make(RtnlKernel& kernel, const Wanted& wanted, std::s
   if (auto status = keep_open(made->vhost, made->values.vhost_fds); !status) return fail(status.error());
   // A passthru device has its parent's.
   if (made->values.mac.empty())
-    if (const auto link = kernel.parent(parent->index)) made->values.mac = link->mac.str();
+    if (const auto link = kernel.parent(parent->index, no_suspects())) made->values.mac = link->mac.str();
   return made;
 }
 

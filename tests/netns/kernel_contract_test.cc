@@ -98,6 +98,9 @@ TEST_P(KernelContractTest, DescribesAParentByNameAndIndex) {
     EXPECT_TRUE(parent->addresses[1].preferred);
     EXPECT_THAT(parent->gateways, ElementsAre(ip("192.0.2.1")));
   }
+  EXPECT_THAT(kernel_->parent(kEth0, std::vector{ip("192.0.2.1")})->gateways, ElementsAre(ip("192.0.2.1")));
+  EXPECT_THAT(kernel_->parent(kEth0, std::vector{ip("2001:db8:1::61")})->gateways, IsEmpty());
+  EXPECT_THAT(kernel_->parent(parent_, no_suspects())->gateways, IsEmpty());
   EXPECT_EQ(kernel_->index_of(kEth0).value(), parent_);
 }
 

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "lib/algorithm.h"
 #include "lib/rtnl_decode.h"
 #include "lib/rtnl_kernel.h"
 #include "lib/rtnl_request.h"
@@ -30,6 +31,38 @@ class ParentTest : public NamespaceTest {
 TEST_F(ParentTest, EveryGatewayOfARouteWithSeveralIsOne) {
   sh("ip route replace default nexthop via 192.0.2.2 dev eth0 nexthop via 192.0.2.3 dev eth0");
   EXPECT_THAT(eth0().gateways, testing::IsSupersetOf({*IpAddress::parse("192.0.2.2"), *IpAddress::parse("192.0.2.3")}));
+}
+
+// Whether the kernel is asked for a few addresses, or for all that it has.
+TEST_F(ParentTest, ASuspectIsAGatewayByADefaultRouteOrWhenItHasBeenUsed) {
+  sh("ip route add 198.51.100.0/24 via 192.0.2.3 && ip -6 route add 2001:db8:9::/64 via 2001:db8:1::3");
+  const auto among = [](std::initializer_list<const char*> suspects) {
+    std::vector<IpAddress> addresses;
+    for (const char* suspect : suspects) addresses.push_back(*IpAddress::parse(suspect));
+    std::vector<std::string> found;
+    auto kernel = RtnlKernel::open();
+    const Parent parent = *kernel->parent(*IfName::parse("eth0"), addresses);
+    for (const auto& gateway : parent.gateways)
+      if (contains(addresses, gateway)) found.push_back(gateway.str());
+    return found;
+  };
+  EXPECT_THAT(among({"192.0.2.1", "2001:db8:1::1"}), testing::UnorderedElementsAre("192.0.2.1", "2001:db8:1::1"));
+  EXPECT_THAT(among({"192.0.2.61", "2001:db8:1::61"}), testing::IsEmpty());
+  EXPECT_THAT(eth0().gateways,
+              testing::IsSupersetOf({*IpAddress::parse("192.0.2.3"), *IpAddress::parse("2001:db8:1::3")}));
+  // Neither is a default route's.
+  EXPECT_THAT(among({"192.0.2.3", "2001:db8:1::3"}), testing::IsEmpty());
+  sh("ping -c 1 -W 0.1 198.51.100.1 >/dev/null || ping -c 1 -W 0.1 2001:db8:9::1 >/dev/null || true");
+  EXPECT_THAT(among({"192.0.2.3"}), testing::ElementsAre("192.0.2.3"));
+  EXPECT_THAT(among({"2001:db8:1::3"}), testing::ElementsAre("2001:db8:1::3"));
+  // And no neighbour is a gateway for being known.
+  status_of("ping -c 1 -W 0.1 192.0.2.77 >/dev/null");
+  EXPECT_THAT(among({"192.0.2.77"}), testing::IsEmpty());
+  // One that another link's default route has is not this one's.
+  sh("ip link add v0 type veth peer name v1 && ip addr add 203.0.113.1/24 dev v0 && ip link set v0 up && ip link set "
+     "v1 up");
+  sh("ip route replace default via 203.0.113.2 dev v0");
+  EXPECT_THAT(among({"203.0.113.2"}), testing::IsEmpty());
 }
 
 TEST_F(ParentTest, APointToPointAddressIsTheHostsAndNotItsPeers) {

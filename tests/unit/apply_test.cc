@@ -76,8 +76,8 @@ TEST(ApplyAllTest, WithoutItsNeighbourARouteIsNotMadeAndAStopLeavesNothing) {
 class UnansweringKernel : public FakeKernel {
  public:
   using FakeKernel::parent;
-  std::expected<Parent, Error> parent(const IfName& name) override {
-    if (answers) return FakeKernel::parent(name);
+  std::expected<Parent, Error> parent(const IfName& name, const Suspects& suspects) override {
+    if (answers) return FakeKernel::parent(name, suspects);
     return fail(Error{ErrorKind::kFailed, "look up parent " + name.str() + ": Out of memory"});
   }
   std::expected<std::optional<unsigned>, Error> index_of(const IfName& name) override {

@@ -79,6 +79,21 @@ TEST(RequestTest, ARouteCarriesOurProtocolAndReplacesNothing) {
   }
 }
 
+TEST(RequestTest, ADefaultRouteIsAskedForByALinkAndAnAddressWithoutARouteOfItsOwn) {
+  for (const auto& [family, bits] : {std::pair{AF_INET, 32}, std::pair{AF_INET6, 128}}) {
+    const auto message = request::default_route(family, 7);
+    EXPECT_EQ(header(message)->nlmsg_type, RTM_GETROUTE);
+    EXPECT_FALSE(header(message)->nlmsg_flags & NLM_F_DUMP);
+    const auto* info = static_cast<const rtmsg*>(nlmsg_data(header(message)));
+    EXPECT_EQ(info->rtm_family, family);
+    EXPECT_EQ(info->rtm_dst_len, bits);
+    EXPECT_EQ(info->rtm_flags, static_cast<unsigned>(RTM_F_FIB_MATCH));
+    const nlattr* device = nlmsg_find_attr(header(message), sizeof(rtmsg), RTA_OIF);
+    ASSERT_NE(device, nullptr);
+    EXPECT_EQ(nla_get_u32(device), 7U);
+  }
+}
+
 TEST(RequestTest, ADeletedRouteIsNamedByProtocolAndDevice) {
   const auto message = request::delete_route({.shim = 9, .guest = ip("2001:db8::61"), .manual = false});
   EXPECT_EQ(header(message)->nlmsg_type, RTM_DELROUTE);
