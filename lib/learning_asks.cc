@@ -21,7 +21,7 @@ constexpr std::array kLeaseAsks = {milliseconds(20),  milliseconds(80),   millis
 // The first ones do not name the host: a guest that knows the host's MAC before its route is there would talk to it at
 // once, and get no answer. A guest without a way to link-local addresses does not answer such a question.
 constexpr std::size_t kNamelessAsks = 4;
-const IpAddress kNobody = *IpAddress::parse("169.254.118.109");
+constexpr std::string_view kNobody = "169.254.118.109";
 constexpr milliseconds kLookPeriod{1000};  // between two looks for silent addresses
 constexpr int kChecksPerLook = 16;
 constexpr milliseconds kSearchPeriod{200};  // between two searches among all guests
@@ -148,7 +148,7 @@ void Learning::ask_lessees(Time now) {
     if (lease.due > now) continue;
     if (lease.asked < kNamelessAsks && lease.address.is_v4())
       decisions_.questions.push_back(
-          {.parent = guest.parent, .source = kNobody, .address = lease.address, .guest = guest.mac});
+          {.parent = guest.parent, .source = *IpAddress::parse(kNobody), .address = lease.address, .guest = guest.mac});
     else
       ask(guest.parent, lease.address, guest.mac);
     if (++lease.asked < kLeaseAsks.size()) lease.due = now + kLeaseAsks[lease.asked];

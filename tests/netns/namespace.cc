@@ -51,6 +51,14 @@ void NamespaceTest::add_lan() {
   sh("ip -n peer addr add 192.0.2.1/24 dev eth0 && ip -n peer addr add 2001:db8:1::1/64 dev eth0 nodad && ip -n peer "
      "link set eth0 up");
   sh("ip route add default via 192.0.2.1 && ip -6 route add default via 2001:db8:1::1");
+  wait_until_up("eth0");
+  wait_until_up("eth0", "peer");
+}
+
+void NamespaceTest::wait_until_up(const std::string& link, const std::string& netns) {
+  const std::string where = netns.empty() ? "" : "-n " + netns;
+  sh("for i in $(seq 300); do ip " + where + " link show " + link +
+     " | grep -q 'state UP' && exit 0; sleep 0.01; done; exit 1");
 }
 
 void NamespaceTest::add_guest(const std::string& name, const std::string& mac, const std::string& v4,

@@ -92,6 +92,7 @@ void WatchTest::add_tap_guest(const std::string& name, const std::string& mac, c
   sh(fmt::format("ip link add link {} name g0 index {} address {} netns {} type macvtap mode bridge", parent,
                  unique_index(), mac, name));
   sh(fmt::format("ip -n {0} link set lo up && ip -n {0} link set g0 up", name));
+  if (status_of(fmt::format("ip link show {} | grep -q 'state UP'", parent)) == 0) wait_until_up("g0", name);
 }
 
 void WatchTest::remove_tap_guest(const std::string& name) {
