@@ -50,6 +50,13 @@ std::expected<std::vector<Parent>, Error> read_parents(Kernel& kernel, std::vect
   return parents;
 }
 
+// For what somebody has written down points will do. What is learned is a guest's word, and a guest may want to be the
+// gateway: all there are are looked at.
+Suspects suspects_among(std::span<const Attachment> nics, const Whole* whole, const std::vector<IpAddress>& addresses) {
+  const bool learned = std::ranges::any_of(nics, [](const Attachment& a) { return !a.learned.empty(); });
+  return whole != nullptr || learned ? Suspects() : Suspects(addresses);
+}
+
 // Which MACs are macvtaps now; only worth the dump when an address is contended.
 Status read_contenders(Kernel& kernel, std::span<const Attachment> nics, Facts& facts) {
   const bool contended = std::ranges::any_of(facts.neighbours, [&](const GuestNeighbour& n) {
@@ -144,8 +151,7 @@ PlanResult plan_attachments(Kernel& kernel, Attachments wanted, const Config& co
   }
   addresses = unique(std::move(addresses));
   Facts facts;
-  auto parents =
-      read_parents(kernel, wanted.nics, whole == nullptr ? Suspects(addresses) : std::nullopt, config, result.notes);
+  auto parents = read_parents(kernel, wanted.nics, suspects_among(wanted.nics, whole, addresses), config, result.notes);
   if (!parents) return fail(parents.error());
   facts.parents = std::move(*parents);
   std::vector<MacAddress> marked;

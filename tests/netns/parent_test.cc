@@ -10,6 +10,7 @@
 #include "lib/rtnl_decode.h"
 #include "lib/rtnl_kernel.h"
 #include "lib/rtnl_request.h"
+#include "lib/watch_plan.h"
 #include "tests/netns/namespace.h"
 
 namespace vmt {
@@ -63,6 +64,23 @@ TEST_F(ParentTest, ASuspectIsAGatewayByADefaultRouteOrWhenItHasBeenUsed) {
      "v1 up");
   sh("ip route replace default via 203.0.113.2 dev v0");
   EXPECT_THAT(among({"203.0.113.2"}), testing::IsEmpty());
+}
+
+TEST_F(ParentTest, WhatAGuestSaysItHasIsHeldAgainstEveryGateway) {
+  sh("ip route add 198.51.100.0/24 via 192.0.2.3");
+  auto kernel = *RtnlKernel::open();
+  const Parent parent = eth0();
+  const auto mac = *MacAddress::parse("52:54:00:12:34:56");
+  const auto plan_for = [&](const char* address) {
+    const auto planned = plan_learned(kernel, {parent.index, mac, *IpAddress::parse(address)}, {parent, {}}, {});
+    std::string text;
+    for (const auto& change : planned->changes) text += describe(change) + "\n";
+    for (const auto& note : planned->notes) text += note + "\n";
+    return text;
+  };
+  EXPECT_THAT(plan_for("192.0.2.61"), testing::HasSubstr("add route 192.0.2.61"));
+  EXPECT_THAT(plan_for("192.0.2.3"), testing::Not(testing::HasSubstr("add route")));
+  EXPECT_THAT(plan_for("192.0.2.3"), testing::HasSubstr("is a gateway's address"));
 }
 
 TEST_F(ParentTest, APointToPointAddressIsTheHostsAndNotItsPeers) {
