@@ -201,7 +201,7 @@ PlanResult plan_clean(Kernel& kernel) {
 }
 
 PlanResult plan_host_up(Kernel& kernel, const ManualRequest& request) {
-  auto parent = kernel.parent(request.parent, addresses_of(request));
+  auto parent = kernel.parent(request.parent);  // all gateways: nothing corrects what is made by hand
   if (!parent) return fail(parent.error());
   auto owned = kernel.owned(Scope{.parents = std::vector<unsigned>{parent->index}, .addresses = addresses_of(request)});
   if (!owned) return fail(owned.error());

@@ -127,9 +127,11 @@ struct Scope {
 
 // Which addresses a caller wants to know of whether they are gateways'; nullopt: all there are. The kernel has no
 // question for gateways but a walk through all routes of the host, 0.1 µs for each of IPv4 and 0.3 µs of IPv6. Of a few
-// addresses it tells by points, if it can: a gateway of a default route, and one that the host has a neighbour entry
-// at, as it has of each that it has ever sent something through. Of another one that nobody has used yet the walk alone
-// knows.
+// addresses points tell: the gateways of the default route that the kernel prefers on this link, and, as a reason to
+// walk, whether the host has a neighbour entry at one of them, as it has while it sends something through it. What
+// points do not tell: a gateway of a second default route or of another route while nobody uses it (an entry goes with
+// the carrier, and when it is old and there are many). So this is for what an administrator has written down, where it
+// costs each start of a guest, and what reads all (sync, the watcher) corrects it; not for what a guest says.
 using Suspects = std::optional<std::vector<IpAddress>>;
 inline Suspects no_suspects() {
   return std::vector<IpAddress>{};

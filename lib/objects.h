@@ -34,7 +34,7 @@ struct Parent {
   bool carrier = false;
   bool wireless = false;
   std::vector<HostAddress> addresses;  // global scope only, in the kernel's order: the first is the usual one
-  std::vector<IpAddress> gateways;     // next hops of routes through this parent
+  std::vector<IpAddress> gateways;     // next hops of routes through it, as far as they were asked for (Suspects)
 };
 
 // A macvlan or macvtap on a parent, whoever made it.

@@ -99,8 +99,8 @@ std::expected<Parent, Error> RtnlKernel::describe_parent(const LinkAnswer& link,
 
 Status RtnlKernel::read_gateways(const Suspects& suspects, Parent& parent) {
   if (suspects) {
-    if (auto status = read_default_gateways(*suspects, parent); !status) return status;
-    const auto unclear = has_neighbour_among(*suspects, parent);
+    auto unclear = read_default_gateways(*suspects, parent);
+    if (unclear && !*unclear) unclear = has_neighbour_among(*suspects, parent);
     if (!unclear) return fail(unclear.error());
     if (!*unclear) return {};
   }
@@ -110,16 +110,21 @@ Status RtnlKernel::read_gateways(const Suspects& suspects, Parent& parent) {
   return {};
 }
 
-Status RtnlKernel::read_default_gateways(const std::vector<IpAddress>& suspects, Parent& parent) {
+// Whether it has found something else than a default route or none.
+std::expected<bool, Error> RtnlKernel::read_default_gateways(const std::vector<IpAddress>& suspects, Parent& parent) {
+  bool unclear = false;
   for (const int family : {AF_INET, AF_INET6}) {
     if (!contains(suspects, family, &IpAddress::family)) continue;
     const auto routes =
         socket_.collect(request::default_route(family, parent.index), "look up the default route", decode_route);
-    if (routes) add_gateways(*routes, parent);
     // That there is none is an answer.
     if (!routes && routes.error().kind == ErrorKind::kNotNow) return fail(routes.error());
+    if (!routes) continue;
+    add_gateways(*routes, parent);
+    for (const auto& answer : *routes)
+      unclear = unclear || (answer.gateways.empty() && answer.route.destination.length > 0);
   }
-  return {};
+  return unclear;
 }
 
 std::expected<bool, Error> RtnlKernel::has_neighbour_among(const std::vector<IpAddress>& suspects,

@@ -44,7 +44,7 @@ class RtnlKernel : public Kernel {
   std::expected<std::vector<NeighbourAnswer>, Error> neighbours(const NlMsg& query);
   std::expected<Parent, Error> describe_parent(const LinkAnswer& link, const Suspects& suspects);
   Status read_gateways(const Suspects& suspects, Parent& parent);
-  Status read_default_gateways(const std::vector<IpAddress>& suspects, Parent& parent);
+  std::expected<bool, Error> read_default_gateways(const std::vector<IpAddress>& suspects, Parent& parent);
   std::expected<bool, Error> has_neighbour_among(const std::vector<IpAddress>& suspects, const Parent& parent);
 
   std::expected<std::vector<LinkAnswer>, Error> shim_links(const Scope& scope);

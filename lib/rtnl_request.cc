@@ -141,9 +141,10 @@ NlMsg route_to(const IpAddress& address) {
   return Writer(RTM_GETROUTE, 0, header).address(RTA_DST, address).take();
 }
 
-// By an address that is nobody's and has no route of its own: the kernel does not look up 0.0.0.0 as what it is.
+// By an address that nobody has a route of its own for, nor forbids as none of the internet's: the kernel does not look
+// up 0.0.0.0 as what it is. In IPv6 some write the default route as 2000::/3.
 NlMsg default_route(int family, unsigned index) {
-  const IpAddress nobodys = *IpAddress::parse(family == AF_INET ? "240.0.0.1" : "4000::1");
+  const IpAddress nobodys = *IpAddress::parse(family == AF_INET ? "128.0.0.1" : "2000::1");
   rtmsg header = route_header(nobodys);
   header.rtm_flags = RTM_F_FIB_MATCH;
   return Writer(RTM_GETROUTE, 0, header).address(RTA_DST, nobodys).u32(RTA_OIF, index).take();

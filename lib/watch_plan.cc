@@ -4,6 +4,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <map>
 
 #include "lib/algorithm.h"
 #include "lib/attach_plan.h"

@@ -49,13 +49,12 @@ check_program virt-macvtap DYN
 check_program qemu-macvtap-helper DYN
 no "an interpreter, which the caller's environment would reach" qemu-macvtap-helper INTERP "$(readelf -Wl qemu-macvtap-helper)"
 for archive in libvmt*.a; do check_stack "$archive" "$archive"; done
-all=(libvmt*.a)
 for program in virt-macvtap-hook virt-macvtap qemu-macvtap-helper; do
     mapfile -t objects < <(find "CMakeFiles/$program.dir" -name '*.o')
     check_stack "objects of $program" "${objects[@]}"
-    all+=("${objects[@]}")
+    # The helper's have no call that needs the check; all are compiled with the same flags.
+    [[ $program == qemu-macvtap-helper ]] ||
+        check_objects "objects of $program" "nothing that FORTIFY checks" ' U __[a-z]+_chk$' "${objects[@]}"
 done
-# Not every archive has a call that needs the check.
-check_objects "all objects" "nothing that FORTIFY checks" ' U __[a-z]+_chk$' "${all[@]}"
 [[ $failures == 0 ]] && echo "ok"
 exit $((failures > 0))

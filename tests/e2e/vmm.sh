@@ -83,6 +83,7 @@ check_killed() {
     pid=$(pid_of "$1")
     ms=$(milliseconds_to_gone "$pid" "$2" "${nodes[@]}") || true
     check "kill -9 of $1: device, network namespace and /dev/tapN are gone within 100 ms ($ms ms)" test "$ms" -le 100
+    echo "# kill -9 of $1: gone after $ms ms"
     same "and list has none of them" "[]" \
         "$(vmt list --json | jq -c --argjson gone "$devices" '[.devices[].ifindex] as $now |
             [$gone[].ifindex | select(IN($now[]))]')"

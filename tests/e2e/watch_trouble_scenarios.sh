@@ -14,7 +14,7 @@ lost_pings() {
     hv bash -c 'pid=$(</run/ping.pid)
         kill -INT "$pid"
         tail --pid="$pid" --sleep-interval=0.02 -f /dev/null
-        sed -n "s/.* icmp_seq=\([0-9]*\) .* time=.*/\1/p" /run/ping |
+        sed -n "s/.* icmp_seq=\([0-9]*\) .* time=.*/\1/p" /run/ping | sort -nu |
             awk "{while (++wanted < \$1) print wanted; wanted = \$1} END {if (!NR) print \"all\"}"'
 }
 
@@ -154,7 +154,7 @@ a_flood_from_a_guest() {
         check "100,000 frames a second: $kind" hv "$build/tests/bench_blast" flood 100000 2 "$kind" "$(mac 69)"
     done
     rest=$(($(watcher_ms) - before))
-    check "the watcher took less than 5 % of a core for 10 s of that ($rest ms)" test "$rest" -le 500
+    within 500 "the watcher's time on a core, for 10 s of that: 5 %," echo "$rest"
     hv "$build/tests/bench_blast" flood 100000 15 claims "$(mac 69)" >/dev/null 3>&- &
     domain_launch red "$(plain 61 $(static 61))"
     check_learned red 192.0.2.61 2001:db8:1::61

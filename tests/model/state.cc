@@ -72,6 +72,13 @@ std::optional<IpAddress> address_of(unsigned guest, unsigned nic, unsigned paren
   return ip(fmt::format("{}{}", v4 ? plan.v4 : plan.v6, 60 + guest * 20 + nic * 10 + which));
 }
 
+bool is_a_guests(const MacAddress& mac) {
+  for (unsigned guest = 0; guest < kGuests; ++guest)
+    for (unsigned nic = 0; nic < kNics; ++nic)
+      if (mac_of(guest, nic) == mac) return true;
+  return false;
+}
+
 bool is_a_guests(const IpAddress& address) {
   return !address.is_v4() || address.bytes().back() >= 60;
 }

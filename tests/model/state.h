@@ -60,6 +60,7 @@ std::string device_name(unsigned guest, unsigned nic, bool premade);
 std::optional<IpAddress> address_of(unsigned guest, unsigned nic, unsigned parent, bool v4, unsigned which);
 // One of these, and not the host's or a gateway's, which metadata may name as well.
 bool is_a_guests(const IpAddress& address);
+bool is_a_guests(const MacAddress& mac);
 // The metadata's addresses, by the bits of a step.
 std::vector<IpAddress> given_by(unsigned guest, unsigned nic, unsigned parent, unsigned bits);
 // What the guest says in a kAnnounce step: its own, or (3) another guest's.

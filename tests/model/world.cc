@@ -175,8 +175,21 @@ void World::host_up(unsigned parent, unsigned which) {
   if (!address) return;
   const ManualRequest request{*IfName::parse(parent_name(parent)), {{*address}}, {}};
   by_hand_.insert(*address);
-  cli(fmt::format("host up {} --guest {}", request.parent.str(), address->str()),
-      [&](FakeKernel& fake) { carry_out(fake, plan_host_up(fake, request)); });
+  // The command asks the guests which of them has the address, and so the plan alone does not know.
+  const auto find_guest = [&](FakeKernel& fake) {
+    for (const auto& found : owned().neighbours) {
+      if (found.guest != *address || found.origin != Origin::kManual) continue;
+      if (contains(fake.owned({})->neighbours, *address, &GuestNeighbour::guest)) continue;
+      if (!is_a_guests(found.mac)) throw Violation("by hand", "host up has found a MAC that is no guest's");
+      carry_out(fake, Planned{.changes = {AddNeighbour{kernel_.parent(request.parent)->index, *address, found.mac,
+                                                       Origin::kManual}},
+                              .notes = {}});
+    }
+  };
+  cli(fmt::format("host up {} --guest {}", request.parent.str(), address->str()), [&](FakeKernel& fake) {
+    carry_out(fake, plan_host_up(fake, request));
+    find_guest(fake);
+  });
 }
 
 void World::host_down(unsigned parent) {

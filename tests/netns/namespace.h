@@ -27,8 +27,8 @@ class NamespaceTest : public testing::Test {
   // no QEMU.
   static void add_guest(const std::string& name, const std::string& mac, const std::string& v4, const std::string& v6);
 
-  // Waits until frames go through a link, in the namespace of that name. The kernel drops what is sent before it has looked
-  // at the carrier, which it puts off for up to a second when there are many on the machine to look at.
+  // Waits until frames go through a link, in the namespace of that name. The kernel drops what is sent before it has
+  // looked at the carrier, which it puts off for up to a second when there are many on the machine to look at.
   static void wait_until_up(const std::string& link, const std::string& netns = "");
 
   // Everything the host's network consists of, but for counters and ages: to compare before and after.

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "lib/algorithm.h"
+#include "lib/host_access.h"
 #include "lib/rtnl_decode.h"
 #include "lib/rtnl_kernel.h"
 #include "lib/rtnl_request.h"
@@ -49,6 +50,9 @@ TEST_F(ParentTest, ASuspectIsAGatewayByADefaultRouteOrWhenItHasBeenUsed) {
   };
   EXPECT_THAT(among({"192.0.2.1", "2001:db8:1::1"}), testing::UnorderedElementsAre("192.0.2.1", "2001:db8:1::1"));
   EXPECT_THAT(among({"192.0.2.61", "2001:db8:1::61"}), testing::IsEmpty());
+  sh("ip route add blackhole 240.0.0.0/4 && ip -6 route add 2000::/3 via 2001:db8:1::4");
+  EXPECT_THAT(among({"192.0.2.1", "2001:db8:1::4"}), testing::UnorderedElementsAre("192.0.2.1", "2001:db8:1::4"));
+  sh("ip -6 route del 2000::/3");
   EXPECT_THAT(eth0().gateways,
               testing::IsSupersetOf({*IpAddress::parse("192.0.2.3"), *IpAddress::parse("2001:db8:1::3")}));
   // Neither is a default route's.
@@ -81,6 +85,15 @@ TEST_F(ParentTest, WhatAGuestSaysItHasIsHeldAgainstEveryGateway) {
   EXPECT_THAT(plan_for("192.0.2.61"), testing::HasSubstr("add route 192.0.2.61"));
   EXPECT_THAT(plan_for("192.0.2.3"), testing::Not(testing::HasSubstr("add route")));
   EXPECT_THAT(plan_for("192.0.2.3"), testing::HasSubstr("is a gateway's address"));
+}
+
+// Nothing takes away again what is made by hand.
+TEST_F(ParentTest, ARouteByHandIsHeldAgainstEveryGateway) {
+  sh("ip route add 198.51.100.0/24 via 192.0.2.3");
+  auto kernel = *RtnlKernel::open();
+  const auto planned = plan_host_up(kernel, {*IfName::parse("eth0"), {{*IpAddress::parse("192.0.2.3"), {}}}, {}});
+  ASSERT_FALSE(planned);
+  EXPECT_THAT(planned.error().message, testing::HasSubstr("is a gateway's address"));
 }
 
 TEST_F(ParentTest, APointToPointAddressIsTheHostsAndNotItsPeers) {
