@@ -27,6 +27,9 @@ std::expected<RunningGuests, Error> running_guests(const std::string& uri, std::
     std::ranges::move(parsed->notes, std::back_inserter(result.notes));
     if (!parsed->guest.nics.empty()) result.guests.push_back(std::move(parsed->guest));
   }
+  // libvirt lists them in no order, not even in the same one twice. Of two that are given one address, who runs longer
+  // has it, as by the hook.
+  std::ranges::sort(result.guests, {}, &Guest::id);
   return result;
 }
 

@@ -36,6 +36,7 @@ struct Verdict {
   bool failed = false;
   std::size_t step = 0;  // the one after which
   char invariant[32] = {};
+  char words[1000] = {};
 };
 
 int run_steps(const Steps& steps, bool tell, Verdict& verdict) {
@@ -55,6 +56,7 @@ int run_steps(const Steps& steps, bool tell, Verdict& verdict) {
     } catch (const Violation& violation) {
       verdict.failed = true;
       std::strncpy(verdict.invariant, violation.invariant.c_str(), sizeof verdict.invariant - 1);
+      std::strncpy(verdict.words, violation.what(), sizeof verdict.words - 1);
       say(fmt::format("{}: {}\n", violation.invariant, violation.what()));
     }
     return 0;
@@ -93,8 +95,8 @@ bool fails_alike(const Verdict& one, const Verdict& other) {
 
 int report(Steps steps, const Verdict& verdict, std::chrono::seconds patience) {
   steps.resize(std::min(steps.size(), verdict.step + 1));
-  fmt::print("'{}' does not hold after step {}; looking for the shortest sequence that shows it\n", verdict.invariant,
-             verdict.step);
+  fmt::print("'{}' does not hold after step {}: {}\nlooking for the shortest sequence that shows it\n",
+             verdict.invariant, verdict.step, verdict.words);
   const auto deadline = Clock::now() + patience;
   const Steps least = shrink<Step>(steps, [&](const Steps& some) {
     return Clock::now() < deadline && fails_alike(verdict, try_steps(some, false));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // virt-macvtap as a person types it. What it prints is held against what `ip -j` prints.
+#include <fmt/core.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -219,6 +220,27 @@ TEST_F(CliTest, WithoutLibvirtSyncChangesNothingAndStatusGoesOn) {
 }
 
 // libvirt was asked before the lock was taken, and the guest's hook has run meanwhile.
+TEST_F(CliTest, OfGuestsThatAreGivenOneAddressTheOneThatRunsLongestHasIt) {
+  write_empty_node();
+  std::string domains;
+  for (int i = 0; i < 8; ++i) {
+    const std::string mac = fmt::format("52:54:00:12:40:{:02x}", i);
+    sh(fmt::format("ip link add link eth0 name tap{} address {} type macvtap mode bridge && ip link set tap{} up", i,
+                   mac, i));
+    domains += fmt::format(
+        "<domain type=\"test\"><name>g{0}</name><memory>1</memory><os><type>hvm</type></os><metadata><vmt:host-access "
+        "xmlns:vmt=\"urn:virt-macvtap:host-access:1\"><vmt:nic "
+        "mac=\"{1}\"><vmt:address>192.0.2.61</vmt:address></vmt:nic>"
+        "</vmt:host-access></metadata><devices><interface type=\"direct\"><mac address=\"{1}\"/><source dev=\"eth0\" "
+        "mode=\"bridge\"/><target dev=\"tap{0}\"/></interface></devices></domain>",
+        i, mac);
+  }
+  sh("sed -i 's|</node>|" + domains + "</node>|' /run/node.xml");
+  for (int tries = 0; tries < 6; ++tries)
+    EXPECT_THAT(output_of(kCli + "plan --connect test:///run/node.xml 2>/dev/null"),
+                HasSubstr("pin 192.0.2.61 to 52:54:00:12:40:00 "));
+}
+
 TEST_F(CliTest, ASyncTakesNothingFromAGuestThatLibvirtDidNotKnowOfYet) {
   write_empty_node();
   sh(kHook + "static start begin - <" + kFixtures + "static/start.xml");
