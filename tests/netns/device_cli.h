@@ -2,13 +2,19 @@
 // A host with a LAN, `virt-macvtap` as a person types it, and what `ip` says about it.
 #pragma once
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "lib/fd.h"
 #include "tests/netns/namespace.h"
 
 namespace vmt {
@@ -33,6 +39,17 @@ class DeviceCliTest : public NamespaceTest {
   }
   static std::string node_of(const std::string& name) {
     return "/dev/tap" + std::to_string(link(name)["ifindex"].get<unsigned>());
+  }
+  // Its tap. /dev/tapN is one for all namespaces, and may be another test's device with the same number.
+  static Fd open_tap(const std::string& name) {
+    const std::string node = "/run/" + name + ".tap";
+    const std::string numbers = output_of("cat /sys/class/net/" + name + "/macvtap/tap*/dev");
+    unsigned major_number = 0, minor_number = 0;
+    EXPECT_EQ(std::sscanf(numbers.c_str(), "%u:%u", &major_number, &minor_number), 2) << numbers;
+    EXPECT_EQ(mknod(node.c_str(), S_IFCHR | 0600, makedev(major_number, minor_number)), 0);
+    Fd tap(open(node.c_str(), O_RDWR | O_CLOEXEC));
+    unlink(node.c_str());
+    return tap;
   }
   static bool exists(const std::string& name) {
     return status_of("ip link show dev " + name + " >/dev/null 2>&1") == 0;

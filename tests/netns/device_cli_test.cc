@@ -273,7 +273,7 @@ TEST_F(DeviceCliTest, AnInterruptedCreationIsReplacedOrCleaned) {
 TEST_F(DeviceCliTest, CleanSparesWhatSomebodyHoldsAndSaysWho) {
   run("create tap-web tap-db --parent eth0");
   sh("ip link add link eth0 name theirs type macvtap mode bridge");
-  const Fd tap(open(node_of("tap-web").c_str(), O_RDWR | O_CLOEXEC));
+  const Fd tap = open_tap("tap-web");
   ASSERT_TRUE(tap);
   for (const char* dry : {" --dry-run", ""}) {
     EXPECT_EQ(status_of(kCli + "clean" + dry + " >/run/out 2>/run/err"), 0);

@@ -69,8 +69,8 @@ TEST_F(DeviceCliTest, ListShowsOneParentsDevicesAndWhoHoldsThem) {
   EXPECT_EQ(list("d0")[0]["name"], "theirs");
   EXPECT_THAT(list("d1"), IsEmpty());
   EXPECT_THAT(refusal("list nosuch0"), HasSubstr("nosuch0"));
-  const Fd first(open(node_of("theirs").c_str(), O_RDWR | O_CLOEXEC));
-  const Fd second(open(node_of("theirs").c_str(), O_RDWR | O_CLOEXEC));
+  const Fd first = open_tap("theirs");
+  const Fd second = open_tap("theirs");
   ASSERT_TRUE(first && second);
   const json held = list("d0")[0];
   EXPECT_EQ(held["queues"], 2);
@@ -104,7 +104,7 @@ TEST_F(DeviceCliTest, ListKnowsAGuestsDevicesByMacAndByName) {
 // A tap is called after its ifindex, which devices in other namespaces may have, too.
 TEST_F(DeviceCliTest, ATapOfOursIsNotTakenForThatOfAForeignContainersDevice) {
   run("create tap-web --parent eth0");
-  const Fd tap(open(node_of("tap-web").c_str(), O_RDWR | O_CLOEXEC));
+  const Fd tap = open_tap("tap-web");
   ASSERT_TRUE(tap);
   sh("ip netns add box && ip netns set box 40 && ip -n box link add d0 type veth peer name d1 && ip -n box link add "
      "link d0 name theirs index " +
@@ -137,7 +137,7 @@ TEST_F(DeviceCliTest, ListSaysWhoseADeviceIs) {
       EXPECT_EQ(device["guest"], nullptr);
       EXPECT_TRUE(device["nsid"].is_number());
     }
-  const Fd tap(open(node_of("guest6").c_str(), O_RDWR | O_CLOEXEC));
+  const Fd tap = open_tap("guest6");
   ASSERT_TRUE(tap);
   std::string comm = output_of("cat /proc/" + std::to_string(getpid()) + "/comm");
   comm.pop_back();
@@ -162,7 +162,7 @@ TEST_F(DeviceCliTest, ADeviceElsewhereWithTheNameOfAGuestsIsNotTheGuests) {
 
 TEST_F(DeviceCliTest, ListOpensNoTapAndReadsProcOnce) {
   run("create $(seq -f t%g 10) --parent eth0");
-  const Fd tap(open(node_of("t3").c_str(), O_RDWR | O_CLOEXEC));
+  const Fd tap = open_tap("t3");
   ASSERT_TRUE(tap);
   sh("strace -o /run/trace -e trace=open,openat " + kCli + "list >/dev/null 2>&1");
   EXPECT_EQ(output_of("grep -c '\"/proc\"' /run/trace"), "1\n");
