@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# watch.sh BUILD_DIR [guests | trouble | SCENARIO]...: with `virt-macvtap watch` running, guests that nobody configured talk with their host as
-# soon as they have an address, whatever happens to guests, host and watcher. No hook is installed but where it is said.
+# watch.sh BUILD_DIR [guests | trouble | SCENARIO]...: with `virt-macvtap watch` running, guests that nobody configured talk
+# with their host as soon as they have an address, whatever happens to guests, host and watcher. No hook is installed but where it is said.
 #
 # Runs as host_access.sh does, which see. After each scenario the watcher still runs, the hypervisor's network is as before
 # the first, and the LAN has seen nobody but the parent say by ARP that it is the host.

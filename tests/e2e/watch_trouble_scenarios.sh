@@ -6,16 +6,18 @@
 watch_trouble_scenarios=(kill_9_of_the_watcher_and_of_libvirtd a_second_watcher the_host_changes_its_addresses
                          the_parent_goes_down_and_up somebody_takes_away_what_is_ours a_flood_from_a_guest)
 
-# The host's pings go on meanwhile; lost_pings ends them, and prints which have no answer though a later one has: the last
-# is on its way when ping ends, and ping counts it as lost.
+# The host's pings go on meanwhile; lost_pings ends them, and prints which have no answer though a later one has, and how
+# many there are after the last answer if they took more than a second: ping counts as lost what is on its way when it ends.
 ping_on() { hv bash -c 'ping -i 0.05 "$1" >/run/ping 2>&1 & echo $! >/run/ping.pid' bash "$1" 3>&- >/dev/null; }
 
 lost_pings() {
     hv bash -c 'pid=$(</run/ping.pid)
         kill -INT "$pid"
         tail --pid="$pid" --sleep-interval=0.02 -f /dev/null
+        sent=$(sed -n "s/ packets transmitted.*//p" /run/ping)
         sed -n "s/.* icmp_seq=\([0-9]*\) .* time=.*/\1/p" /run/ping | sort -nu |
-            awk "{while (++wanted < \$1) print wanted; wanted = \$1} END {if (!NR) print \"all\"}"'
+            awk -v sent="$sent" "{while (++wanted < \$1) print wanted; wanted = \$1}
+                END {if (!NR || sent - wanted > 20) print sent - wanted, \"at the end\"}"'
 }
 
 kill_9_of_the_watcher_and_of_libvirtd() {

@@ -57,12 +57,26 @@ TEST_F(ParentTest, ASuspectIsAGatewayByADefaultRouteOrWhenItHasBeenUsed) {
               testing::IsSupersetOf({*IpAddress::parse("192.0.2.3"), *IpAddress::parse("2001:db8:1::3")}));
   // Neither is a default route's.
   EXPECT_THAT(among({"192.0.2.3", "2001:db8:1::3"}), testing::IsEmpty());
-  sh("ping -c 1 -W 0.1 198.51.100.1 >/dev/null || ping -c 1 -W 0.1 2001:db8:9::1 >/dev/null || true");
+  for (const char* beyond : {"198.51.100.1", "2001:db8:9::1"})
+    status_of(std::string("ping -c 1 -W 0.1 ") + beyond + " >/dev/null");
   EXPECT_THAT(among({"192.0.2.3"}), testing::ElementsAre("192.0.2.3"));
   EXPECT_THAT(among({"2001:db8:1::3"}), testing::ElementsAre("2001:db8:1::3"));
   // And no neighbour is a gateway for being known.
   status_of("ping -c 1 -W 0.1 192.0.2.77 >/dev/null");
   EXPECT_THAT(among({"192.0.2.77"}), testing::IsEmpty());
+  // The entry goes with the carrier, the route stays.
+  sh("ip -n peer link set eth0 down; for i in $(seq 300); do ip link show eth0 | grep -q NO-CARRIER && break; sleep "
+     "0.01; "
+     "done");
+  EXPECT_THAT(among({"192.0.2.3"}), testing::IsEmpty());
+  EXPECT_THAT(eth0().gateways, testing::Contains(*IpAddress::parse("192.0.2.3")));
+  sh("ip -n peer link set eth0 up");
+  wait_until_up("eth0");
+  // A second default route is not told.
+  sh("ip route add default via 192.0.2.9 metric 500");
+  EXPECT_THAT(among({"192.0.2.9"}), testing::IsEmpty());
+  EXPECT_THAT(eth0().gateways, testing::Contains(*IpAddress::parse("192.0.2.9")));
+  EXPECT_THAT(output_of("ip route get fibmatch 0.0.0.0"), testing::Not(testing::HasSubstr("192.0.2.1 ")));
   // One that another link's default route has is not this one's.
   sh("ip link add v0 type veth peer name v1 && ip addr add 203.0.113.1/24 dev v0 && ip link set v0 up && ip link set "
      "v1 up");
