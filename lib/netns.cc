@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <sched.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstdlib>
@@ -27,17 +28,15 @@ Status in_netns(int netns, const std::function<Status()>& what) {
   return status;
 }
 
-std::expected<NewNetns, Error> NewNetns::enter() {
-  auto outside = current();
-  if (!outside) return fail(outside.error());
+std::expected<NewNetns, Error> NewNetns::enter(Fd outside) {
   // Who may not come back, as with CAP_SYS_ADMIN in a user namespace only, must not go.
-  if (setns(outside->get(), CLONE_NEWNET) < 0 || unshare(CLONE_NEWNET) < 0)
+  if (setns(outside.get(), CLONE_NEWNET) < 0 || unshare(CLONE_NEWNET) < 0)
     return fail(errno_error(errno, "make a network namespace"));
-  NewNetns entered(std::move(*outside), Fd());
-  auto inside = current();
-  if (!inside) return fail(inside.error());
-  entered.inside_ = std::move(*inside);
-  return entered;
+  return NewNetns(std::move(outside));
+}
+
+pid_t NewNetns::thread() {
+  return gettid();
 }
 
 Status NewNetns::leave() {

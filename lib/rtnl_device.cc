@@ -76,7 +76,7 @@ void remove(RtnlSocket& socket, unsigned index) {
 
 Status create_once(RtnlSocket& socket, const DeviceSpec& spec, const DeviceUse& use, unsigned index) {
   const bool node_was_there = spec.macvtap && has_tap_node(index);
-  if (auto status = create_device_in(socket, spec, index, -1, false); !status) return status;
+  if (auto status = create_device_in(socket, spec, index, 0, false); !status) return status;
   const auto complete = [&]() -> Status {
     if (auto status = disable_ipv6(spec.name); !status) return status;
     // The node before the alias: what has an alias has been complete once.
@@ -187,8 +187,8 @@ std::expected<std::vector<Child>, Error> children_elsewhere(RtnlSocket& socket) 
   return children;
 }
 
-Status create_device_in(RtnlSocket& socket, const DeviceSpec& spec, unsigned index, int netns, bool up) {
-  const auto message = request::new_device(spec, index, netns, up);
+Status create_device_in(RtnlSocket& socket, const DeviceSpec& spec, unsigned index, pid_t inside, bool up) {
+  const auto message = request::new_device(spec, index, inside, up);
   const std::string operation = describe(CreateDevice{spec, Standing{}});
   return with_hint(when_mac_is_free(socket, [&] { return socket.request(message, operation); }), [&](ErrorKind kind) {
     return kind == ErrorKind::kInUse ? why_not_up(socket, spec, kind) : why_not_created(socket, spec);

@@ -43,10 +43,10 @@ std::expected<std::vector<Child>, Error> children_elsewhere(RtnlSocket& socket);
 // unfinished (a creation that was killed) is replaced.
 Status create_standing(RtnlSocket& socket, const DeviceSpec& spec, const DeviceUse& use);
 
-// Creates the device in the namespace `netns` (-1: the caller's), up if asked for. While another device on the parent
-// is up with the MAC it waits for changes of the parent, kMacPatience at most. The error says why, where the kernel's
-// words do not: a port of a bridge, a parent in passthru mode, ...
-Status create_device_in(RtnlSocket& socket, const DeviceSpec& spec, unsigned index, int netns, bool up);
+// Creates the device in the namespace of the thread `inside` (0: in the socket's), up if asked for. While another
+// device on the parent is up with the MAC it waits for changes of the parent, kMacPatience at most. The error says why,
+// where the kernel's words do not: a port of a bridge, a parent in passthru mode, ...
+Status create_device_in(RtnlSocket& socket, const DeviceSpec& spec, unsigned index, pid_t inside, bool up);
 // `inside` is a socket of the namespace that the device is in.
 Status bring_up(RtnlSocket& inside, const IfName& name, unsigned index);
 

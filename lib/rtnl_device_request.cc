@@ -31,15 +31,15 @@ Writer set_flags(unsigned index, unsigned change, unsigned flags, int type = RTM
 
 }  // namespace
 
-NlMsg new_device(const DeviceSpec& spec, unsigned index, int netns, bool up) {
+NlMsg new_device(const DeviceSpec& spec, unsigned index, pid_t inside, bool up) {
   ifinfomsg header = link_header(index);
   header.ifi_flags = header.ifi_change =
       static_cast<unsigned>(IFF_ALLMULTI | IFF_NOARP) | (up ? static_cast<unsigned>(IFF_UP) : 0U);
   Writer writer(RTM_NEWLINK, kCreate, header);
   writer.text(IFLA_IFNAME, spec.name.str())
       .u32(IFLA_LINK, spec.parent)
-      .u32(IFLA_GROUP, netns >= 0 ? kSelfRemovingGroup : kDeviceGroup);
-  if (netns >= 0) writer.u32(IFLA_NET_NS_FD, static_cast<std::uint32_t>(netns));
+      .u32(IFLA_GROUP, inside != 0 ? kSelfRemovingGroup : kDeviceGroup);
+  if (inside != 0) writer.u32(IFLA_NET_NS_PID, static_cast<std::uint32_t>(inside));
   if (spec.mac) writer.mac(IFLA_ADDRESS, *spec.mac);
   if (spec.mtu) writer.u32(IFLA_MTU, *spec.mtu);
   writer.nest(IFLA_LINKINFO, [&](Writer& info) {
@@ -90,9 +90,9 @@ NlMsg delete_group(std::uint32_t group) {
   return Writer(RTM_DELLINK, 0, link_header(0)).u32(IFLA_GROUP, group).take();
 }
 
-NlMsg new_nsid(int netns) {
+NlMsg new_nsid(pid_t inside) {
   return Writer(RTM_NEWNSID, 0, rtgenmsg{})
-      .u32(NETNSA_FD, static_cast<std::uint32_t>(netns))
+      .u32(NETNSA_PID, static_cast<std::uint32_t>(inside))
       .u32(NETNSA_NSID, static_cast<std::uint32_t>(NETNSA_NSID_NOT_ASSIGNED))  // any that is free
       .take();
 }

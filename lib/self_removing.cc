@@ -12,13 +12,12 @@ namespace vmt {
 namespace {
 
 // The caller is inside.
-Status complete(RtnlSocket& outside, const NewNetns& netns, const DeviceSpec& spec, const TapOptions& options,
-                SelfRemoving& device) {
+Status complete(RtnlSocket& outside, const DeviceSpec& spec, const TapOptions& options, SelfRemoving& device) {
   if (auto status = disable_ipv6_by_default(); !status) return status;
   // A passthru device that is made allmulticast while it goes up leaves its parent so for ever (device_facts_test): it
   // goes up afterwards. It has no MAC of its own to be in use.
   const bool at_once = spec.mode != MacvlanMode::kPassthru;
-  if (auto status = create_device_in(outside, spec, device.index, netns.fd(), at_once); !status) return status;
+  if (auto status = create_device_in(outside, spec, device.index, NewNetns::thread(), at_once); !status) return status;
   if (!at_once) {
     auto socket = RtnlSocket::open();
     if (!socket) return fail(socket.error());
@@ -28,15 +27,17 @@ Status complete(RtnlSocket& outside, const NewNetns& netns, const DeviceSpec& sp
   if (!queues) return fail(queues.error());
   device.queues = std::move(*queues);
   // From here on `list` sees it; the number goes with the namespace.
-  return outside.request(request::new_nsid(netns.fd()), "number the network namespace of " + spec.name.str());
+  return outside.request(request::new_nsid(NewNetns::thread()), "number the network namespace of " + spec.name.str());
 }
 
 std::expected<SelfRemoving, Error> create_once(RtnlSocket& socket, const DeviceSpec& spec, const TapOptions& options,
                                                const WhileInside& inside) {
   SelfRemoving device{.name = spec.name, .index = unique_index(), .mac = spec.mac, .queues = {}};
-  auto netns = NewNetns::enter();
+  auto outside = socket.netns();
+  if (!outside) return fail(outside.error());
+  auto netns = NewNetns::enter(std::move(*outside));
   if (!netns) return fail(netns.error());
-  if (auto status = complete(socket, *netns, spec, options, device); !status) return fail(status.error());
+  if (auto status = complete(socket, spec, options, device); !status) return fail(status.error());
   if (inside)
     if (auto status = inside(device); !status) return fail(status.error());
   if (auto status = netns->leave(); !status) return fail(status.error());

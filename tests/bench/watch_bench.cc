@@ -129,7 +129,7 @@ void measure_following(News& news, int count, int guests) {
                           .allowed = {}};
     news.drain();
     const auto begin = Clock::now();
-    if (!create_device_in(*socket, spec, unique_index(), -1, true)) std::exit(1);
+    if (!create_device_in(*socket, spec, unique_index(), 0, true)) std::exit(1);
     if (const auto end = news.shim_is_up(parent, std::chrono::seconds(3))) times.push_back(milliseconds(*end - begin));
     pause(std::chrono::milliseconds(20));
   }

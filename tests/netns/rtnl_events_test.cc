@@ -112,7 +112,7 @@ TEST_F(RtnlEventsTest, OurOwnNamespaceIsOursAfterItGotANumberToo) {
   add_macvtap_elsewhere();
   take(events);  // a foreign number has been asked for, and ours was none then
   ASSERT_EQ(own_nsid(*socket), std::nullopt);
-  ASSERT_TRUE(socket->request(request::new_nsid(socket->netns()->get()), "give ourselves a number"));
+  ASSERT_TRUE(socket->request(request::new_nsid(gettid()), "give ourselves a number"));
   ASSERT_TRUE(own_nsid(*socket)->has_value());
   const auto news = news_of(events, "ip link set eth0 alias uplink && ip addr add 192.0.2.11/24 dev eth0");
   EXPECT_THAT(news, Contains(link_news(eth0_)));
@@ -129,7 +129,7 @@ TEST_F(RtnlEventsTest, ANumberThatWasAnothersIsOursWhenWeGetIt) {
   take(events);
   sh("ip netns del web");
   until(events, [](const Event& event) { return event.kind == Kind::kNamespace && event.gone; });
-  ASSERT_TRUE(socket->request(request::new_nsid(socket->netns()->get()), "give ourselves a number"));
+  ASSERT_TRUE(socket->request(request::new_nsid(gettid()), "give ourselves a number"));
   ASSERT_EQ(own_nsid(*socket), 1);
   EXPECT_THAT(news_of(events, "ip link set eth0 mtu 1400"), Contains(link_news(eth0_)));
 }

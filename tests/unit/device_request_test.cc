@@ -49,7 +49,7 @@ const nlattr* own_data(const NlMsg& message, int type) {
 }
 
 TEST(DeviceRequestTest, ADeviceIsBornWithTagMacIfindexAndAllmulticast) {
-  const auto message = request::new_device(spec(), 0x20000001, -1, false);
+  const auto message = request::new_device(spec(), 0x20000001, 0, false);
   EXPECT_EQ(header(message)->nlmsg_type, RTM_NEWLINK);
   EXPECT_EQ(header(message)->nlmsg_flags & (NLM_F_CREATE | NLM_F_EXCL | NLM_F_REPLACE), NLM_F_CREATE | NLM_F_EXCL);
   const auto link = decode_link(header(message));
@@ -64,7 +64,7 @@ TEST(DeviceRequestTest, ADeviceIsBornWithTagMacIfindexAndAllmulticast) {
   EXPECT_EQ(link->flags, static_cast<unsigned>(IFF_ALLMULTI | IFF_NOARP));
   EXPECT_EQ(info(message)->ifi_change, static_cast<unsigned>(IFF_ALLMULTI | IFF_NOARP));
   // What was not asked for is the kernel's to choose.
-  EXPECT_EQ(attribute(message, IFLA_NET_NS_FD), nullptr);
+  EXPECT_EQ(attribute(message, IFLA_NET_NS_PID), nullptr);
   EXPECT_EQ(attribute(message, IFLA_MTU), nullptr);
   EXPECT_EQ(own_data(message, IFLA_MACVLAN_FLAGS), nullptr);
   EXPECT_EQ(own_data(message, IFLA_MACVLAN_BC_QUEUE_LEN), nullptr);
@@ -83,8 +83,8 @@ TEST(DeviceRequestTest, WhatWasAskedForIsInTheSameRequest) {
   EXPECT_EQ(info(message)->ifi_flags, static_cast<unsigned>(IFF_ALLMULTI | IFF_NOARP | IFF_UP));
   EXPECT_EQ(decode_link(header(message))->kind, "macvlan");
   EXPECT_EQ(decode_link(header(message))->mtu, 1400U);
-  ASSERT_NE(attribute(message, IFLA_NET_NS_FD), nullptr);
-  EXPECT_EQ(nla_get_u32(attribute(message, IFLA_NET_NS_FD)), 5U);
+  ASSERT_NE(attribute(message, IFLA_NET_NS_PID), nullptr);
+  EXPECT_EQ(nla_get_u32(attribute(message, IFLA_NET_NS_PID)), 5U);
   EXPECT_EQ(nla_get_u32(own_data(message, IFLA_MACVLAN_BC_QUEUE_LEN)), 33U);
   EXPECT_EQ(nla_get_u32(own_data(message, IFLA_MACVLAN_MACADDR_MODE)), static_cast<unsigned>(MACVLAN_MACADDR_SET));
   const nlattr* list = own_data(message, IFLA_MACVLAN_MACADDR_DATA);
@@ -103,7 +103,7 @@ TEST(DeviceRequestTest, APassthruDeviceHasNoMacOfItsOwnAndMayLeaveTheParentAsItI
   wanted.mode = MacvlanMode::kPassthru;
   wanted.mac.reset();
   wanted.promiscuous = false;
-  const auto message = request::new_device(wanted, 9, -1, false);
+  const auto message = request::new_device(wanted, 9, 0, false);
   EXPECT_EQ(attribute(message, IFLA_ADDRESS), nullptr);
   EXPECT_EQ(nla_get_u16(own_data(message, IFLA_MACVLAN_FLAGS)), MACVLAN_FLAG_NOPROMISC);
 }
@@ -164,14 +164,14 @@ TEST(DeviceRequestTest, AGroupIsDeletedByItsNumberAlone) {
   EXPECT_EQ(nlmsg_attrlen(header(message), sizeof(ifinfomsg)), nla_total_size(sizeof(std::uint32_t)));
 }
 
-TEST(DeviceRequestTest, NamespacesAreNamedByFdOrNumber) {
+TEST(DeviceRequestTest, NamespacesAreNamedByThreadFdOrNumber) {
   const auto number = [](const NlMsg& message, int type) {
     const auto* found = nlmsg_find_attr(header(message), sizeof(rtgenmsg), type);
     return found == nullptr ? std::optional<std::uint32_t>() : nla_get_u32(found);
   };
   const auto fresh = request::new_nsid(5);
   EXPECT_EQ(header(fresh)->nlmsg_type, RTM_NEWNSID);
-  EXPECT_EQ(number(fresh, NETNSA_FD), 5U);
+  EXPECT_EQ(number(fresh, NETNSA_PID), 5U);
   EXPECT_EQ(number(fresh, NETNSA_NSID), static_cast<std::uint32_t>(-1));
   EXPECT_TRUE(header(request::nsids())->nlmsg_flags & NLM_F_DUMP);
   const auto one = request::nsid_of(5);
