@@ -83,6 +83,7 @@ void World::excuse(Expected& one, const NicState& nic) {
   };
   // Of what nobody has learned, nobody has anything to say.
   if (one.learned && watcher_ <= 0) because("nobody learns", "");
+  if (one.learned && (!nic.up || !parent.up || !parent.carrier)) because("nobody can hear it", "");
   const bool renamed = parent.name.str() != kPlans[nic.parent].name;
   if (state_.guests[one.guest].switched_off) because("its guest is switched off", "");
   if (state_.off[nic.parent]) because("its parent is switched off", "");
@@ -112,7 +113,6 @@ void World::excuse(Expected& one, const NicState& nic) {
   if (state_.learn == 2 || (state_.learn == 1 && !(nic.given.empty() && state_.configured[one.guest].empty())))
     because("learning is forbidden", "");
   if (nic.announced.size() > state_.max_addresses) because("there are too many", "max-addresses");
-  if (!nic.up || !parent.up || !parent.carrier) because("nobody can hear it", "");
 }
 
 std::vector<World::Expected> World::expected() {
@@ -188,6 +188,12 @@ void World::check_owners(const Owned& owned, bool shims_too) {
       if (state_.off[i] && kernel_.index_of(*IfName::parse(kPlans[i].name)) == parent) return false;
     return true;
   };
+  // Wanted by whoever has called `host up`, whatever the configuration says of the parent and its guests.
+  const auto is_by_hand = [&](const GuestNeighbour& neighbour) {
+    return neighbour.origin == Origin::kManual && by_hand_.contains(neighbour.guest);
+  };
+  // A stranger's entry is where ours would be, and `sync` has said so.
+  const auto strangers = strangers_on_shims(owned);
   for (const auto& shim : owned.shims) {
     const bool by_hand = shim.role == ShimRole::kManual || std::ranges::any_of(owned.routes, [&](const GuestRoute& r) {
                            return r.manual && r.shim == shim.index;
@@ -195,7 +201,8 @@ void World::check_owners(const Owned& owned, bool shims_too) {
     const bool used = std::ranges::any_of(*children, [&](const Child& child) { return is_guest(child, shim.parent); });
     if (shims_too && !used && !by_hand) throw Violation("owner", shim.name.str() + " is nobody's");
     for (const auto& neighbour : owned.neighbours)
-      if (neighbour.shim == shim.index && std::ranges::none_of(*children, [&](const Child& child) {
+      if (neighbour.shim == shim.index && !is_by_hand(neighbour) &&
+          std::ranges::none_of(*children, [&](const Child& child) {
             return child.mac == neighbour.mac && is_guest(child, shim.parent);
           }))
         throw Violation("owner", fmt::format("neighbour {} on {} is nobody's", neighbour.guest.str(), shim.name.str()));
@@ -208,8 +215,10 @@ void World::check_owners(const Owned& owned, bool shims_too) {
       throw Violation("owner", fmt::format("mark {} on {} is nobody's", mark.at.str(), shim->name.str()));
   }
   for (const auto& route : owned.routes) {
-    const bool explained = std::ranges::any_of(
-        owned.neighbours, [&](const GuestNeighbour& n) { return n.guest == route.guest && n.shim == route.shim; });
+    const bool explained =
+        strangers.contains(route.guest) || std::ranges::any_of(owned.neighbours, [&](const GuestNeighbour& n) {
+          return n.guest == route.guest && n.shim == route.shim;
+        });
     if (route.manual ? !by_hand_.contains(route.guest) : !explained)
       throw Violation("owner", fmt::format("route to {} is nobody's", route.guest.str()));
   }

@@ -133,8 +133,11 @@ void World::stop(unsigned guest) {
   // What was left of an earlier life keeps its MAC's share.
   const auto children = kernel_.children();
   for (unsigned slot = 0; slot < kNics; ++slot)
-    if (as_it_was.nics[slot] && contains(owned().neighbours, mac_of(guest, slot), &GuestNeighbour::mac) && children &&
-        !contains(*children, mac_of(guest, slot), &Child::mac))
+    if (as_it_was.nics[slot] &&
+        std::ranges::any_of(
+            owned().neighbours,
+            [&](const GuestNeighbour& n) { return n.mac == mac_of(guest, slot) && n.origin != Origin::kManual; }) &&
+        children && !contains(*children, mac_of(guest, slot), &Child::mac))
       throw Violation("owner", guest_name(guest) + " has been released, and something of it is still there");
   check_idle_shims(as_it_was);
 }
