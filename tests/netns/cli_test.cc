@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "tests/netns/namespace.h"
+#include "tests/netns/programs.h"
 
 namespace vmt {
 namespace {
@@ -18,8 +19,8 @@ using testing::AllOf;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-const std::string kCli = std::string(VMT_BINARY_DIR) + "/virt-macvtap ";
-const std::string kHook = std::string(VMT_BINARY_DIR) + "/virt-macvtap-hook ";
+const std::string kCli = kBuild + "/virt-macvtap ";
+const std::string kHook = kBuild + "/virt-macvtap-hook ";
 const std::string kFixtures = std::string(VMT_TEST_DATA) + "/domain/";
 
 class CliTest : public NamespaceTest {

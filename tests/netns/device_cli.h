@@ -16,10 +16,11 @@
 
 #include "lib/fd.h"
 #include "tests/netns/namespace.h"
+#include "tests/netns/programs.h"
 
 namespace vmt {
 
-inline const std::string kCli = std::string(VMT_BINARY_DIR) + "/virt-macvtap ";
+inline const std::string kCli = kBuild + "/virt-macvtap ";
 
 class DeviceCliTest : public NamespaceTest {
  protected:

@@ -15,6 +15,7 @@
 #include "lib/rtnl_kernel.h"
 #include "lib/tap_node.h"
 #include "tests/netns/namespace.h"
+#include "tests/netns/programs.h"
 
 namespace vmt {
 namespace {
@@ -22,7 +23,7 @@ namespace {
 using testing::HasSubstr;
 using testing::Not;
 
-const std::string kCli = std::string(VMT_BINARY_DIR) + "/virt-macvtap ";
+const std::string kCli = kBuild + "/virt-macvtap ";
 
 class DeviceFactsTest : public NamespaceTest {
  protected:

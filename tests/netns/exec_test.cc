@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "tests/netns/namespace.h"
+#include "tests/netns/programs.h"
 
 namespace vmt {
 namespace {
@@ -21,7 +22,7 @@ using testing::HasSubstr;
 using testing::Not;
 using Clock = std::chrono::steady_clock;
 
-const std::string kTool = VMT_BINARY_DIR "/virt-macvtap";
+const std::string kTool = kBuild + "/virt-macvtap";
 const std::string kExec = kTool + " exec --nic parent=eth0";
 const std::string kMac = "52:54:00:12:34:56";
 

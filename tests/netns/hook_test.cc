@@ -8,6 +8,7 @@
 
 #include "lib/text.h"
 #include "tests/netns/namespace.h"
+#include "tests/netns/programs.h"
 
 namespace vmt {
 namespace {
@@ -15,7 +16,7 @@ namespace {
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-const std::string kHook = std::string(VMT_BINARY_DIR) + "/virt-macvtap-hook";
+const std::string kHook = kBuild + "/virt-macvtap-hook";
 
 std::string domain(const std::string& name, const std::string& nic, const std::string& addresses = "",
                    const std::string& mac = "52:54:00:12:34:56") {

@@ -8,6 +8,7 @@
 #include "lib/device.h"
 #include "lib/fd.h"
 #include "tests/netns/device_cli.h"
+#include "tests/netns/programs.h"
 
 namespace vmt {
 namespace {
@@ -119,8 +120,7 @@ TEST_F(DeviceCliTest, ATapOfOursIsNotTakenForThatOfAForeignContainersDevice) {
 }
 
 TEST_F(DeviceCliTest, ListSaysWhoseADeviceIs) {
-  sh(std::string(VMT_BINARY_DIR) + "/virt-macvtap-hook placed prepare begin - <" VMT_TEST_DATA
-                                   "/domain/placed/prepare.xml");
+  sh(kBuild + "/virt-macvtap-hook placed prepare begin - <" VMT_TEST_DATA "/domain/placed/prepare.xml");
   const json guests = list();
   ASSERT_EQ(guests.size(), 1U);
   EXPECT_EQ(guests[0]["use"], "guest");

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tests/netns/namespace.h"
+#include "tests/netns/programs.h"
 
 namespace vmt {
 namespace {
@@ -17,7 +18,7 @@ using nlohmann::json;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-const std::string kHook = std::string(VMT_BINARY_DIR) + "/virt-macvtap-hook ";
+const std::string kHook = kBuild + "/virt-macvtap-hook ";
 constexpr const char* kWebUuid = "6e0c3a0e-7a4b-4a3e-9c43-0ecd0a7f0001";
 constexpr const char* kDbUuid = "6e0c3a0e-7a4b-4a3e-9c43-0ecd0a7f0002";
 
@@ -190,7 +191,7 @@ TEST_F(PremadeHookTest, ASyncTakesAwayADeviceThatNobodyNeedsAndNoneThatIsOpen) {
   sh("printf '%s' "
      "'<node><cpu><mhz>1</mhz><model>x</model><active>1</active><nodes>1</nodes><sockets>1</sockets><cores>1</cores>"
      "<threads>1</threads></cpu><memory>1000000</memory></node>' >/run/node.xml");
-  const std::string sync = std::string(VMT_BINARY_DIR) + "/virt-macvtap sync --connect test:///run/node.xml";
+  const std::string sync = kBuild + "/virt-macvtap sync --connect test:///run/node.xml";
   live(kWeb, {"prepare"});
   const std::string held = output_of("exec 3<>/dev/tap" + link("web0")["ifindex"].dump() + "; " + sync);
   EXPECT_THAT(held, HasSubstr("web0 stays: PID "));

@@ -19,6 +19,7 @@
 #include "lib/rtnl_device.h"
 #include "lib/tap_holders.h"
 #include "tests/netns/namespace.h"
+#include "tests/netns/programs.h"
 
 namespace vmt {
 namespace {
@@ -29,7 +30,7 @@ using testing::AllOf;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-const std::string kCli = std::string(VMT_BINARY_DIR) + "/virt-macvtap ";
+const std::string kCli = kBuild + "/virt-macvtap ";
 const MacAddress kMac = *MacAddress::parse("52:54:00:12:34:56");
 constexpr uid_t kUser = 65534;
 

@@ -21,6 +21,7 @@
 #include <fstream>
 
 #include "lib/rtnl_device.h"
+#include "tests/netns/programs.h"
 
 namespace vmt {
 namespace {
@@ -97,7 +98,7 @@ void TapTest::SetUp() {
   sh("chmod 755 /run && mkdir -p /run/upper/qemu /run/work /run/bin && chmod 755 /run/upper /run/upper/qemu");
   sh("if [ -d /etc/qemu ]; then mount -t tmpfs -o mode=755 tmpfs /etc/qemu; else mount -t overlay -o "
      "lowerdir=/etc,upperdir=/run/upper,workdir=/run/work overlay /etc; fi");
-  sh("strip -o " + kHelper + " " VMT_BINARY_DIR "/qemu-macvtap-helper && chmod 4755 " + kHelper);
+  sh("strip -o " + kHelper + " " + kBuild + "/qemu-macvtap-helper && chmod 4755 " + kHelper);
   add_lan();
   allow("allow eth0");
   // Asked about a link elsewhere that has its parent here, the kernel gives this namespace a number of its own, for

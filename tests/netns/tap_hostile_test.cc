@@ -17,6 +17,7 @@
 #include <fstream>
 #include <random>
 
+#include "tests/netns/programs.h"
 #include "tests/netns/tap_fixture.h"
 
 namespace vmt {
@@ -243,7 +244,6 @@ TEST_F(TapHostileTest, NoArgumentsAtAllIsOneLine) {
   EXPECT_THAT(outcome.err, HasSubstr("--br=PARENT is missing"));
 }
 
-#ifndef __SANITIZE_ADDRESS__
 TEST_F(TapHostileTest, LimitsMakeItFailAndNeverHalf) {
   struct Row {
     __rlimit_resource resource;
@@ -282,7 +282,7 @@ TEST_F(TapHostileTest, WithoutAProcessForTheAdoptionNothingIsSent) {
 }
 
 TEST_F(TapHostileTest, ItIsSmallStaticAndHardened) {
-  const std::string binary = VMT_BINARY_DIR "/qemu-macvtap-helper";
+  const std::string binary = kBuild + "/qemu-macvtap-helper";
   EXPECT_THAT(output_of("readelf -lW " + binary), Not(HasSubstr("INTERP")));
   EXPECT_THAT(output_of("readelf -lW " + binary), HasSubstr("GNU_RELRO"));
   EXPECT_THAT(output_of("readelf -lW " + binary + " | grep GNU_STACK"), Not(HasSubstr("RWE")));
@@ -325,7 +325,6 @@ TEST_F(TapHostileTest, ItsPeakIsTwoMebibytes) {
     EXPECT_EQ(finish(std::move(helper)).status, 0);
   }
 }
-#endif
 
 TEST_F(TapHostileTest, SignalsThatAreBlockedOrIgnoredAndADeletedDirectoryDoNotMatter) {
   Call call = ask(kBr);

@@ -20,6 +20,7 @@
 #include "lib/device.h"
 #include "lib/fd.h"
 #include "lib/netns.h"
+#include "tests/netns/programs.h"
 
 namespace vmt {
 namespace {
@@ -59,8 +60,7 @@ void WatchTest::start(const std::string& options, const std::string& as) {
   watcher_ = fork();
   if (watcher_ == 0) {
     setenv("NOTIFY_SOCKET", kNotify, 1);
-    const std::string command =
-        fmt::format("exec {} {}/virt-macvtap watch {} 2>>{}", as, VMT_BINARY_DIR, options, kLog);
+    const std::string command = fmt::format("exec {} {}/virt-macvtap watch {} 2>>{}", as, kBuild, options, kLog);
     execl("/bin/sh", "sh", "-c", command.c_str(), nullptr);
     _exit(127);
   }

@@ -10,6 +10,7 @@
 #include <sstream>
 
 #include "lib/lock.h"
+#include "tests/netns/programs.h"
 #include "tests/netns/watch_fixture.h"
 
 namespace vmt {
@@ -239,6 +240,17 @@ TEST_F(WatchTest, AHotPluggedNicGetsWhatItsDomainsMetadataGivesIt) {
   EXPECT_THAT(output_of("ip neigh show 192.0.2.61 nud permanent"), HasSubstr("proto 118"));
 }
 
+// Nothing tells of the file, and a guest with an address of its own need not say anything for a long time.
+TEST_F(WatchTest, AHotPluggedNicThatIsSilentGetsIt) {
+  start();
+  add_tap_guest("web", kWeb);
+  ASSERT_TRUE(eventually([] { return listens_on() == 1; }));
+  sh("sleep 2");  // the kernel's news of the new link are past
+  write_status("web", std::string("<h:host-access xmlns:h='urn:virt-macvtap:host-access:1'><h:nic mac='") + kWeb +
+                          "'><h:address>192.0.2.61</h:address></h:nic></h:host-access>");
+  EXPECT_TRUE(eventually([] { return has_route("192.0.2.61"); }));
+}
+
 // The look that finds out whose it is sets the address up, and the guest is prompted all the same.
 TEST_F(WatchTest, AGuestOfWhichLibvirtHasJustWrittenIsAnsweredAtOnceToo) {
   start();
@@ -266,7 +278,7 @@ TEST_F(WatchTest, NothingIsChangedWhileSomebodyElseHasTheLock) {
 
 TEST_F(WatchTest, ASecondOneSaysWhoIsThereAndLeaves) {
   start();
-  const std::string said = output_of(std::string("{ ") + VMT_BINARY_DIR + "/virt-macvtap watch; echo status $?; }");
+  const std::string said = output_of("{ " + kBuild + "/virt-macvtap watch; echo status $?; }");
   EXPECT_THAT(said, HasSubstr("PID " + std::to_string(watcher())));
   EXPECT_THAT(said, HasSubstr("status 1"));
 }
@@ -290,15 +302,15 @@ TEST_F(WatchTest, NoneOfItsSocketsCanBeInheritedNorItsLock) {
 TEST_F(WatchTest, EitherOfItsTwoCapabilitiesIsMissed) {
   for (const std::string missing : {"net_admin", "net_raw"}) {
     const std::string said = output_of("{ timeout 5 setpriv --inh-caps -" + missing + " --bounding-set -" + missing +
-                                       " " + VMT_BINARY_DIR + "/virt-macvtap watch; echo status $?; }");
+                                       " " + kBuild + "/virt-macvtap watch; echo status $?; }");
     EXPECT_THAT(said, HasSubstr("CAP_NET_RAW")) << missing;
     EXPECT_THAT(said, HasSubstr("status 1")) << missing;
   }
 }
 
 TEST_F(WatchTest, WithoutPermissionItSaysSo) {
-  const std::string said = output_of(std::string("{ setpriv --reuid 65534 --clear-groups ") + VMT_BINARY_DIR +
-                                     "/virt-macvtap watch; echo status $?; }");
+  const std::string said =
+      output_of("{ setpriv --reuid 65534 --clear-groups " + kBuild + "/virt-macvtap watch; echo status $?; }");
   EXPECT_THAT(said, HasSubstr("status 1"));
   EXPECT_THAT(said, HasSubstr("root"));
 }
