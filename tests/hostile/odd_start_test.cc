@@ -231,7 +231,6 @@ constexpr __rlimit_resource resource_of(std::string_view name) {
   return RLIMIT_SIGPENDING;
 }
 
-#ifndef __SANITIZE_ADDRESS__
 TEST_P(HostileLimitTest, MakesItFailOrNotButNeverHalf) {
   allow("allow eth0 max=50");
   for (const char* br : {kBr, "eth0"})
@@ -255,7 +254,6 @@ INSTANTIATE_TEST_SUITE_P(Each, HostileLimitTest,
                                          std::pair("LockedMemory", rlimit{0, 4096}), std::pair("Files", rlimit{0, 64}),
                                          std::pair("Locks", rlimit{0, 2}), std::pair("PendingSignals", rlimit{0, 2})),
                          [](const auto& one) { return one.param.first; });
-#endif
 
 // The socket is something else.
 class HostileFdTest : public HostileStartTest {
