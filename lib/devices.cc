@@ -8,6 +8,7 @@
 #include <set>
 
 #include "lib/algorithm.h"
+#include "lib/premade.h"
 #include "lib/text.h"
 
 namespace vmt {
@@ -253,7 +254,9 @@ PlanResult plan_stale_devices(Kernel& kernel, std::span<const Guest> running, st
   return plan_idle_deletion(kernel, find_holder, [&](const Child& device) {
     if (!contains(before, device.index)) return false;
     const auto* use = device.use ? std::get_if<ForGuest>(&*device.use) : nullptr;
-    return !device.use || (use != nullptr && !contains(running, std::optional(use->guest), &Guest::uuid));
+    return !device.use || (use != nullptr && std::ranges::none_of(running, [&](const Guest& guest) {
+                             return guest.uuid == use->guest && is_premade_of(device, guest);
+                           }));
   });
 }
 

@@ -36,11 +36,12 @@ std::vector<Error> create_all_or_none(Kernel& kernel, std::span<const Change> ch
 PlanResult plan_devices_for(Kernel& kernel, const Guest& guest);
 // The guest has stopped: its devices go, and unfinished ones of their names.
 PlanResult plan_devices_gone(Kernel& kernel, const Guest& guest);
-// Devices made for guests that are not among these, and unfinished ones, go. Only those whose ifindices are in
-// `before`, of the devices that there were before somebody asked which guests run: a younger one may be of a guest that
-// has started since. Each start has a new ifindex.
-// A finished one that somebody holds stays, with a note: it is a guest's network, whatever libvirt answered (it may be
-// another libvirt than the one that runs the guest), and neither libvirt nor QEMU would notice that it is gone.
+// Devices made for guests that are not among these, or that have no such NIC any more (a guest that was killed and runs
+// again with another one), and unfinished ones, go. Only those whose ifindices are in `before`, of the devices that
+// there were before somebody asked which guests run: a younger one may be of a guest that has started since. Each start
+// has a new ifindex. A finished one that somebody holds stays, with a note: it is a guest's network, whatever libvirt
+// answered (it may be another libvirt than the one that runs the guest), and neither libvirt nor QEMU would notice that
+// it is gone.
 PlanResult plan_stale_devices(Kernel& kernel, std::span<const Guest> running, std::span<const unsigned> before,
                               const FindHolder& find_holder);
 

@@ -84,6 +84,9 @@ void World::excuse(Expected& one, const NicState& nic) {
   // Of what nobody has learned, nobody has anything to say.
   if (one.learned && watcher_ <= 0) because("nobody learns", "");
   if (one.learned && (!nic.up || !parent.up || !parent.carrier)) because("nobody can hear it", "");
+  if (one.learned &&
+      (state_.learn == 2 || (state_.learn == 1 && !(nic.given.empty() && state_.configured[one.guest].empty()))))
+    because("learning is forbidden", "");
   const bool renamed = parent.name.str() != kPlans[nic.parent].name;
   if (state_.guests[one.guest].switched_off) because("its guest is switched off", "");
   if (state_.off[nic.parent]) because("its parent is switched off", "");
@@ -109,10 +112,7 @@ void World::excuse(Expected& one, const NicState& nic) {
   if (meddled_ && watcher_ > 0) because("its shim was meddled with", "not as virt-macvtap has left it");
   // libvirt writes down what it has plugged in after the macvtap has come up; the carrier's news come later.
   if (watcher_ > 0 && one.slot == 1 && !parent.carrier) because("nothing tells the watcher of it", text);
-  if (!one.learned) return;
-  if (state_.learn == 2 || (state_.learn == 1 && !(nic.given.empty() && state_.configured[one.guest].empty())))
-    because("learning is forbidden", "");
-  if (nic.announced.size() > state_.max_addresses) because("there are too many", "max-addresses");
+  if (one.learned && nic.announced.size() > state_.max_addresses) because("there are too many", "max-addresses");
 }
 
 std::vector<World::Expected> World::expected() {

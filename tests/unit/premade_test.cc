@@ -255,6 +255,15 @@ TEST_F(PremadeTest, ASyncKnowsWhichDevicesAreStale) {
   EXPECT_TRUE(device("hand0") && device("macvtap0"));
 }
 
+// It was killed, nobody called a hook, and somebody gave it another NIC before it was started again.
+TEST_F(PremadeTest, WhatARunningGuestHasNoNicForAnyMoreIsStaleToo) {
+  prepare(guest("web", kWeb, kWebMac, on("eth0")));
+  const auto before = indices();
+  const Guest web = guest("web", kWeb, kWebMac, on("eth0"), "web1");
+  const auto nobody = [](const Child&) { return std::nullopt; };
+  EXPECT_THAT(run(plan_stale_devices(kernel_, std::vector{web}, before, nobody)), ElementsAre("delete web0"));
+}
+
 TEST_F(PremadeTest, ASyncGivesItHostAccessAsItDoesADirectOne) {
   const Guest web = guest("web", kWeb, kWebMac, on("eth0"));
   prepare(web);
