@@ -13,7 +13,7 @@ std::expected<Directory, int> Directory::open(int at, const char* path) {
   const int fd = openat(at, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) return std::unexpected(errno);
   DIR* const stream = fdopendir(fd);
-  if (stream != nullptr) return Directory(stream);
+  if (stream != nullptr) return Directory(stream, fd);
   const int error = errno;
   close(fd);
   return std::unexpected(error);

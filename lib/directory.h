@@ -16,7 +16,7 @@ class Directory {
   // The error is an errno. `at`: a folder's, or AT_FDCWD.
   static std::expected<Directory, int> open(int at, const char* path);
 
-  int fd() const { return dirfd(stream_.get()); }
+  int fd() const { return fd_; }
   // "." and ".." left out, in no order; once. The error is an errno.
   std::expected<std::vector<std::string>, int> names();
 
@@ -24,9 +24,10 @@ class Directory {
   struct Close {
     void operator()(DIR* stream) const { closedir(stream); }
   };
-  explicit Directory(DIR* stream) : stream_(stream) {}
+  Directory(DIR* stream, int fd) : stream_(stream), fd_(fd) {}
 
   std::unique_ptr<DIR, Close> stream_;
+  int fd_;  // the stream's
 };
 
 }  // namespace vmt

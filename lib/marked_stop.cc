@@ -86,22 +86,22 @@ std::expected<bool, Error> all_stay(Kernel& kernel, const Owned& owned, const st
 
 }  // namespace
 
-std::expected<std::optional<Planned>, Error> plan_marked_stop(Kernel& kernel, const Guest& unplaced,
-                                                              const Config& config, IdleShims idle) {
-  if (!unplaced.uuid || unplaced.nics.empty()) return std::nullopt;
-  const auto guest = with_placements(kernel, unplaced);
-  if (!guest) return fail(guest.error());
-  const auto owned = owned_at(kernel, *guest, config);
+std::expected<std::optional<Planned>, Error> plan_marked_stop(Kernel& kernel, const Guest& guest, const Config& config,
+                                                              IdleShims idle) {
+  if (!guest.uuid || guest.nics.empty()) return std::nullopt;
+  const auto placed = with_placements(kernel, guest);
+  if (!placed) return fail(placed.error());
+  const auto owned = owned_at(kernel, *placed, config);
   if (!owned) return fail(owned.error());
   Owned going;
   std::set<unsigned> shims;
   std::vector<MacAddress> macs;
-  for (const auto& nic : guest->nics) {
+  for (const auto& nic : placed->nics) {
     const auto attached = is_attached(nic);
     if (attached == false) continue;
-    const auto marked = marked_on(*owned, *guest, nic, config);
+    const auto marked = marked_on(*owned, *placed, nic, config);
     // Without a mark: of a NIC in a <network> it was a NIC of another kind.
-    if (!marked || (marked->empty() && attached)) return std::nullopt;
+    if (!marked || (marked->empty() && attached.has_value())) return std::nullopt;
     take_leave(*owned, nic.mac, *marked, going);
     shims.insert(marked->begin(), marked->end());
     macs.push_back(nic.mac);

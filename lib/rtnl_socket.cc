@@ -106,7 +106,8 @@ Callbacks callbacks_for(Conversation& conversation) {
 // one.
 void discard_answers(nl_sock* socket) {
   char byte = 0;
-  while (recv(nl_socket_get_fd(socket), &byte, sizeof byte, MSG_DONTWAIT) >= 0) continue;
+  while (recv(nl_socket_get_fd(socket), &byte, sizeof byte, MSG_DONTWAIT) >= 0) {
+  }
 }
 
 }  // namespace
