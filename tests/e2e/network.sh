@@ -54,7 +54,10 @@ network_state() {
         { ip -4 route show table all; ip -6 route show table all; } | sort
         { ip neigh show nud permanent; ip -4 neigh show proxy; ip -6 neigh show proxy; } | sort
         # Asking which devices are in other namespaces gives our own one a number, which it keeps.
-        ip netns list-id | grep -vx "nsid $(lsns -n -t net -o NETNSID -p $$ | xargs) "
+        # lsns goes through all processes of the machine, and says nothing when one ends meanwhile.
+        own=
+        until [[ $own ]]; do own=$(lsns -n -t net -o NETNSID -p $$ | xargs); done
+        ip netns list-id | grep -vx "nsid $own "
         cd /proc/sys/net && grep -rs . ipv4 ipv6 | grep -v stable_secret | sort'
 }
 
