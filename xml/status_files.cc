@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <expected>
 #include <memory>
@@ -68,6 +69,7 @@ void StatusFiles::look_through(int directory, const std::string& name, std::map<
 }
 
 bool StatusFiles::refresh() {
+  unwritten_before_ = std::exchange(unwritten_, {});
   std::map<std::string, Entry> now;
   bool changed = false;
   auto folder = Directory::open(AT_FDCWD, directory_.c_str());
@@ -85,9 +87,16 @@ bool StatusFiles::refresh() {
   return changed;
 }
 
-const Guest* StatusFiles::guest_with(const MacAddress& mac) const {
-  const auto it = by_mac_.find(mac);
-  return it == by_mac_.end() ? nullptr : it->second;
+const Guest* StatusFiles::guest_with(const MacAddress& mac) {
+  if (const auto it = by_mac_.find(mac); it != by_mac_.end()) return it->second;
+  const auto known = unwritten_before_.find(mac);
+  unwritten_.emplace(mac, known == unwritten_before_.end() ? Clock::now() : known->second);
+  return nullptr;
+}
+
+bool StatusFiles::may_be_written_yet() const {
+  static constexpr std::chrono::seconds kUntilWritten{5};
+  return std::ranges::any_of(unwritten_, [](const auto& one) { return Clock::now() - one.second < kUntilWritten; });
 }
 
 }  // namespace vmt

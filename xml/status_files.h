@@ -8,6 +8,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <ctime>
 #include <map>
 #include <string>
@@ -28,7 +29,11 @@ class StatusFiles {
   // The last refresh() could not read everything: of what it could not read, what was known before is kept.
   bool incomplete() const { return incomplete_; }
   // Valid until the next refresh(); nullptr: no guest in the files has such a NIC.
-  const Guest* guest_with(const MacAddress& mac) const;
+  const Guest* guest_with(const MacAddress& mac);
+  // libvirt writes down whose a hot-plugged NIC is some time after it has made the macvtap, and nothing tells of the
+  // file: whether a NIC that has been asked for in vain since the last refresh() was so for the first time five
+  // seconds ago at most.
+  bool may_be_written_yet() const;
 
  private:
   // What tells two states of a file apart: libvirt writes a new one and renames it.
@@ -49,9 +54,12 @@ class StatusFiles {
   void look_through(int directory, const std::string& name, std::map<std::string, Entry>& now, bool& changed);
 
   std::string directory_;
+  using Clock = std::chrono::steady_clock;
+
   bool incomplete_ = false;
   std::map<std::string, Entry> entries_;  // by file name
   std::map<MacAddress, const Guest*> by_mac_;
+  std::map<MacAddress, Clock::time_point> unwritten_, unwritten_before_;  // asked for in vain, and since when
 };
 
 }  // namespace vmt

@@ -26,9 +26,6 @@ constexpr milliseconds kRetry{1000};  // after a look that failed, or news that 
 // After a look that could not do all: twice as long each time.
 constexpr milliseconds kFirstAgain{1000};
 constexpr milliseconds kLastAgain{64'000};
-// libvirt writes down whose a hot-plugged NIC is some time after it has made the macvtap, and nothing tells of the
-// file.
-constexpr std::chrono::seconds kUntilWritten{5};
 constexpr std::chrono::seconds kAtOnce{3};
 constexpr int kTolerated = 5;  // times that somebody may undo the same changes before we take our time
 
@@ -211,16 +208,10 @@ Status Watcher::read_guests() {
     }
     std::ranges::copy(elsewhere_, std::back_inserter(*children));
     domains_.refresh();
-    std::map<MacAddress, Clock::time_point> nameless;
-    auto grounds = grounds_of(kernel_, *children, config_, [&](const MacAddress& mac) {
-      const Guest* guest = domains_.guest_with(mac);
-      const auto known = nameless_.find(mac);
-      if (guest == nullptr) nameless.emplace(mac, known == nameless_.end() ? Clock::now() : known->second);
-      return guest;
-    });
+    auto grounds =
+        grounds_of(kernel_, *children, config_, [&](const MacAddress& mac) { return domains_.guest_with(mac); });
     if (!grounds) return fail(grounds.error());
     grounds_ = std::move(*grounds);
-    nameless_ = std::move(nameless);
     std::vector<unsigned> links;
     for (const auto& ground : grounds_) {
       links.push_back(ground.parent.index);
@@ -253,10 +244,6 @@ Status Watcher::converge(Owned owned) {
     if (contains(watched.learned, one)) prompt(one);
   carry_out_decisions();
   return {};
-}
-
-bool Watcher::awaits_names() const {
-  return std::ranges::any_of(nameless_, [](const auto& one) { return Clock::now() - one.second < kUntilWritten; });
 }
 
 std::set<unsigned> Watcher::lingering(const Owned& owned) {
@@ -304,7 +291,7 @@ bool Watcher::listen() {
 void Watcher::look_again_unless(bool all_is_done) {
   again_timer_.cancel();
   unfinished_ = all_is_done ? 0 : unfinished_ + 1;
-  if (all_is_done && !awaits_names()) return;
+  if (all_is_done && !domains_.may_be_written_yet()) return;
   auto wait = kFirstAgain;
   for (int i = 1; i < unfinished_ && wait < kLastAgain; ++i) wait *= 2;
   again_timer_.expires_after(wait);

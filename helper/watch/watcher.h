@@ -63,8 +63,6 @@ class Watcher {
   Status look_around();
   Status read_guests();
   Status converge(Owned owned);
-  // Whether libvirt may be about to write down whose a macvtap is.
-  bool awaits_names() const;
   std::set<unsigned> lingering(const Owned& owned);
   // False: not at all places.
   bool listen();
@@ -104,8 +102,7 @@ class Watcher {
 
   std::set<std::pair<MacAddress, IpAddress>> withdrawn_;  // given by the file before it was read again
   std::vector<Ground> grounds_;
-  std::map<MacAddress, Clock::time_point> nameless_;  // macvtaps that libvirt has not written of, and since when
-  std::vector<Child> elsewhere_;                      // in other namespaces
+  std::vector<Child> elsewhere_;  // in other namespaces
   bool elsewhere_changed_ = true;
   std::optional<std::vector<unsigned>> heard_of_;  // links of which events are told; nullopt: all
   // Of the shims that there are, by parent: a shim keeps its MAC when its parent gets another one.

@@ -46,7 +46,11 @@ TEST_F(StatusFilesTest, TellWhoseANicIsAndWhatItWasGiven) {
   EXPECT_EQ(guest->given[0].addresses.size(), 2U);
   EXPECT_TRUE(guest->host_access);
   ASSERT_NE(files.guest_with(mac("52:54:00:12:34:59")), nullptr) << "of a <network>";
+  EXPECT_FALSE(files.may_be_written_yet());
   EXPECT_EQ(files.guest_with(mac("52:54:00:99:99:99")), nullptr);
+  EXPECT_TRUE(files.may_be_written_yet());
+  files.refresh();
+  EXPECT_FALSE(files.may_be_written_yet()) << "nobody has asked for it again";
 }
 
 TEST_F(StatusFilesTest, SeeAFileThatWasChangedInItsPlace) {
