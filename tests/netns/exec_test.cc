@@ -57,6 +57,13 @@ class ExecTest : public NamespaceTest {
   std::string before_;
 };
 
+// Its thread, by which the kernel is told of the new network namespace, has another number outside.
+TEST_F(ExecTest, WorksInAProcessNamespaceOfItsOwn) {
+  const std::string said = output_of("unshare --pid --fork --mount-proc " + kTool +
+                                     " exec --nic parent=eth0 -- sh -c ': {0.fd}; " + kTool + " list'");
+  EXPECT_THAT(said, HasSubstr("PID 1, 'sh'"));
+}
+
 TEST_F(ExecTest, TheCommandGetsTheTapOfADeviceWithTheMacAskedFor) {
   const auto out =
       output_of(kExec + ",mac=" + kMac + " -- sh -c '" + "echo {0.mac} {0.ifname}; exec " +
