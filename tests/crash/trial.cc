@@ -21,6 +21,15 @@ std::set<std::string> without_links(std::set<std::string> lines) {
   return lines;
 }
 
+// The line of an ordinary run that did not end well; "" of one that did.
+std::string failure_of(const Program& program, const Outcome& outcome) {
+  if (outcome.status == 0 && !outcome.hung) return "";
+  std::string text = "    failed:";
+  for (const auto& word : program.words) text += " " + word;
+  text += outcome.hung ? " (hangs)" : " (status " + std::to_string(outcome.status) + ")";
+  return text + ": " + outcome.err + (outcome.err.ends_with('\n') ? "" : "\n");
+}
+
 }  // namespace
 
 Trial::Trial(const Case& which) : case_(which) {
@@ -69,10 +78,7 @@ Outcome Trial::run_target(const Program& program, const Hurt& hurt, const Reache
 void Trial::play(const std::vector<Program>& programs, const Reached& done) {
   for (const auto& program : programs) {
     const bool is_target = case_.companion && program.words == case_.target.words;
-    if (is_target)
-      run_target(program, {}, done);
-    else
-      run_untraced(program);
+    failed_ += failure_of(program, is_target ? run_target(program, {}, done) : run_untraced(program));
   }
 }
 
@@ -96,6 +102,7 @@ bool Trial::hurt(const Hurt& hurt) {
   if (broken_) enter_world();
   const auto done = [&](const State& state) { return without_links(state.ours) == without_links(expected_.ours); };
   current_ = "call " + std::to_string(hurt.at + 1) + ", " + describe(hurt);
+  failed_.clear();
   play(case_.before, done);
   check_state("before", staged_);
   const Outcome outcome = run_target(case_.target, hurt, done);
@@ -144,8 +151,8 @@ void Trial::check_state(const std::string& when, const State& wanted) {
 void Trial::defect(const std::string& what, const std::string& details) {
   ++figures_.defects;
   broken_ = true;
-  std::printf("DEFECT %s: %s: %s\n%s%s", case_.name.c_str(), current_.c_str(), what.c_str(), details.c_str(),
-              details.ends_with('\n') || details.empty() ? "" : "\n");
+  std::printf("DEFECT %s: %s: %s\n%s%s%s", case_.name.c_str(), current_.c_str(), what.c_str(), details.c_str(),
+              details.ends_with('\n') || details.empty() ? "" : "\n", failed_.c_str());
   std::fflush(stdout);
 }
 

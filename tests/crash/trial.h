@@ -47,6 +47,7 @@ class Trial {
   Outcome undisturbed_;
   Figures figures_;
   std::string current_;  // the hurt, for messages
+  std::string failed_;   // which ordinary runs did since then, and why; some may: what is to be undone is not there
   bool broken_ = false;  // the world is not what it was
 };
 
