@@ -99,6 +99,13 @@ std::expected<std::vector<Ground>, Error> grounds_of(Kernel& kernel, std::span<c
   return result;
 }
 
+std::vector<MacAddress> macs_on(std::span<const Ground> grounds) {
+  std::vector<MacAddress> macs;
+  for (const auto& ground : grounds)
+    for (const auto& [mac, nic] : ground.guests) macs.push_back(mac);
+  return macs;
+}
+
 std::vector<LearnedAddress> given_on(std::span<const Ground> grounds, const Owned& owned) {
   auto given = pinned_on(grounds, owned, Origin::kGiven);
   const std::set<LearnedAddress> pinned(given.begin(), given.end());

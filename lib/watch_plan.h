@@ -27,6 +27,8 @@ using FindGuest = std::function<const Guest*(const MacAddress&)>;
 std::expected<std::vector<Ground>, Error> grounds_of(Kernel& kernel, std::span<const Child> children,
                                                      const Config& config, const FindGuest& find_guest);
 
+std::vector<MacAddress> macs_on(std::span<const Ground> grounds);
+
 // What is written down for the guests that are there, and what the hook has pinned for them.
 std::vector<LearnedAddress> given_on(std::span<const Ground> grounds, const Owned& owned);
 

@@ -69,7 +69,6 @@ void StatusFiles::look_through(int directory, const std::string& name, std::map<
 }
 
 bool StatusFiles::refresh() {
-  unwritten_before_ = std::exchange(unwritten_, {});
   std::map<std::string, Entry> now;
   bool changed = false;
   auto folder = Directory::open(AT_FDCWD, directory_.c_str());
@@ -87,16 +86,21 @@ bool StatusFiles::refresh() {
   return changed;
 }
 
-const Guest* StatusFiles::guest_with(const MacAddress& mac) {
-  if (const auto it = by_mac_.find(mac); it != by_mac_.end()) return it->second;
-  const auto known = unwritten_before_.find(mac);
-  unwritten_.emplace(mac, known == unwritten_before_.end() ? Clock::now() : known->second);
-  return nullptr;
+const Guest* StatusFiles::guest_with(const MacAddress& mac) const {
+  const auto it = by_mac_.find(mac);
+  return it == by_mac_.end() ? nullptr : it->second;
 }
 
-bool StatusFiles::may_be_written_yet() const {
+bool StatusFiles::may_be_written_yet(std::span<const MacAddress> nics, Clock::time_point now) {
   static constexpr std::chrono::seconds kUntilWritten{5};
-  return std::ranges::any_of(unwritten_, [](const auto& one) { return Clock::now() - one.second < kUntilWritten; });
+  std::map<MacAddress, Clock::time_point> unwritten;
+  for (const auto& mac : nics) {
+    if (guest_with(mac) != nullptr) continue;
+    const auto known = unwritten_.find(mac);
+    unwritten.emplace(mac, known == unwritten_.end() ? now : known->second);
+  }
+  unwritten_ = std::move(unwritten);
+  return std::ranges::any_of(unwritten_, [&](const auto& one) { return now - one.second < kUntilWritten; });
 }
 
 }  // namespace vmt

@@ -11,6 +11,7 @@
 #include <chrono>
 #include <ctime>
 #include <map>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,8 @@ inline constexpr const char* kStatusDirectory = "/run/libvirt/qemu";
 
 class StatusFiles {
  public:
+  using Clock = std::chrono::steady_clock;
+
   explicit StatusFiles(std::string directory = kStatusDirectory) : directory_(std::move(directory)) {}
 
   // Reads what is new or has changed, and forgets what is gone. Costs a stat a guest. False: all is as it was.
@@ -29,11 +32,11 @@ class StatusFiles {
   // The last refresh() could not read everything: of what it could not read, what was known before is kept.
   bool incomplete() const { return incomplete_; }
   // Valid until the next refresh(); nullptr: no guest in the files has such a NIC.
-  const Guest* guest_with(const MacAddress& mac);
+  const Guest* guest_with(const MacAddress& mac) const;
   // libvirt writes down whose a hot-plugged NIC is some time after it has made the macvtap, and nothing tells of the
-  // file: whether a NIC that has been asked for in vain since the last refresh() was so for the first time five
-  // seconds ago at most.
-  bool may_be_written_yet() const;
+  // file. Of the NICs that there are now: whether one that no guest in the files has was first among them five seconds
+  // ago at most.
+  bool may_be_written_yet(std::span<const MacAddress> nics, Clock::time_point now);
 
  private:
   // What tells two states of a file apart: libvirt writes a new one and renames it.
@@ -54,12 +57,10 @@ class StatusFiles {
   void look_through(int directory, const std::string& name, std::map<std::string, Entry>& now, bool& changed);
 
   std::string directory_;
-  using Clock = std::chrono::steady_clock;
-
   bool incomplete_ = false;
   std::map<std::string, Entry> entries_;  // by file name
   std::map<MacAddress, const Guest*> by_mac_;
-  std::map<MacAddress, Clock::time_point> unwritten_, unwritten_before_;  // asked for in vain, and since when
+  std::map<MacAddress, Clock::time_point> unwritten_;  // NICs that no guest in the files has, and since when
 };
 
 }  // namespace vmt

@@ -287,11 +287,12 @@ bool Watcher::listen() {
   return ears_.listen(places);
 }
 
-// What stands in the way goes without a word, more often than not: memory is short, somebody's link has our name.
+// What stands in the way goes without a word, more often than not: memory is short, somebody's link has our name. And
+// nothing tells that libvirt has written down whose a new NIC is.
 void Watcher::look_again_unless(bool all_is_done) {
   again_timer_.cancel();
   unfinished_ = all_is_done ? 0 : unfinished_ + 1;
-  if (all_is_done && !domains_.may_be_written_yet()) return;
+  if (all_is_done && !domains_.may_be_written_yet(macs_on(grounds_), Clock::now())) return;
   auto wait = kFirstAgain;
   for (int i = 1; i < unfinished_ && wait < kLastAgain; ++i) wait *= 2;
   again_timer_.expires_after(wait);

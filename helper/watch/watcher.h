@@ -66,7 +66,7 @@ class Watcher {
   std::set<unsigned> lingering(const Owned& owned);
   // False: not at all places.
   bool listen();
-  // A look that has not done all is not the last one.
+  // A look that has not done all is not the last one, nor is one at a NIC of which libvirt may yet write whose it is.
   void look_again_unless(bool all_is_done);
   void slow_down_when_somebody_undoes(const std::vector<Change>& changes);
 

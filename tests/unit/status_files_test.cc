@@ -46,11 +46,29 @@ TEST_F(StatusFilesTest, TellWhoseANicIsAndWhatItWasGiven) {
   EXPECT_EQ(guest->given[0].addresses.size(), 2U);
   EXPECT_TRUE(guest->host_access);
   ASSERT_NE(files.guest_with(mac("52:54:00:12:34:59")), nullptr) << "of a <network>";
-  EXPECT_FALSE(files.may_be_written_yet());
   EXPECT_EQ(files.guest_with(mac("52:54:00:99:99:99")), nullptr);
-  EXPECT_TRUE(files.may_be_written_yet());
+}
+
+TEST_F(StatusFilesTest, ANewNicThatNoneOfThemHasMayBeWrittenDownForFiveSeconds) {
+  put("static");
+  StatusFiles files(folder_);
   files.refresh();
-  EXPECT_FALSE(files.may_be_written_yet()) << "nobody has asked for it again";
+  const MacAddress written = mac("52:54:00:12:34:56"), plugged = mac("52:54:00:12:34:59");
+  const auto start = StatusFiles::Clock::now();
+  const auto may_be = [&](std::vector<MacAddress> nics, int milliseconds) {
+    return files.may_be_written_yet(nics, start + std::chrono::milliseconds(milliseconds));
+  };
+  EXPECT_FALSE(may_be({written}, 0));
+  EXPECT_TRUE(may_be({written, plugged}, 1000));
+  EXPECT_TRUE(may_be({written, plugged}, 5999));
+  files.refresh();
+  files.refresh();
+  EXPECT_FALSE(may_be({written, plugged}, 6000)) << "however often the files are read";
+  EXPECT_FALSE(may_be({written}, 7000));
+  EXPECT_TRUE(may_be({written, plugged}, 8000)) << "plugged in once more";
+  put("pool");
+  files.refresh();
+  EXPECT_FALSE(may_be({written, plugged}, 8001)) << "it is written down";
 }
 
 TEST_F(StatusFilesTest, SeeAFileThatWasChangedInItsPlace) {
