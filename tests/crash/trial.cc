@@ -26,7 +26,12 @@ std::string failure_of(const Program& program, const Outcome& outcome) {
   if (outcome.status == 0 && !outcome.hung) return "";
   std::string text = "    failed:";
   for (const auto& word : program.words) text += " " + word;
-  text += outcome.hung ? " (hangs)" : " (status " + std::to_string(outcome.status) + ")";
+  if (outcome.hung)
+    text += " (hangs)";
+  else if (outcome.signal != 0)
+    text += " (signal " + std::to_string(outcome.signal) + ")";
+  else
+    text += " (status " + std::to_string(outcome.status) + ")";
   return text + ": " + outcome.err + (outcome.err.ends_with('\n') ? "" : "\n");
 }
 
@@ -99,10 +104,10 @@ void Trial::check_calls() {
 }
 
 bool Trial::hurt(const Hurt& hurt) {
+  failed_.clear();
   if (broken_) enter_world();
   const auto done = [&](const State& state) { return without_links(state.ours) == without_links(expected_.ours); };
   current_ = "call " + std::to_string(hurt.at + 1) + ", " + describe(hurt);
-  failed_.clear();
   play(case_.before, done);
   check_state("before", staged_);
   const Outcome outcome = run_target(case_.target, hurt, done);

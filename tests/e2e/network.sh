@@ -56,7 +56,11 @@ network_state() {
         # Asking which devices are in other namespaces gives our own one a number, which it keeps.
         # lsns goes through all processes of the machine, and says nothing when one ends meanwhile.
         own=
-        until [[ $own ]]; do own=$(lsns -n -t net -o NETNSID -p $$ | xargs); done
+        for _ in {1..100}; do
+            if [[ $own ]]; then break; fi
+            own=$(lsns -n -t net -o NETNSID -p $$ | xargs)
+        done
+        [[ $own ]] || echo "lsns does not tell this namespace from others"
         ip netns list-id | grep -vx "nsid $own "
         cd /proc/sys/net && grep -rs . ipv4 ipv6 | grep -v stable_secret | sort'
 }

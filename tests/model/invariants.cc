@@ -55,7 +55,7 @@ std::string World::troubles() {
     if (parent && *kernel_.index_of(shim_name(parent->index)) && shim_on(owned(), parent->index) == nullptr)
       all += fmt::format("{} has a stranger's shim; ", parent_name(i));
   }
-  for (const auto& address : strangers_on_shims(owned()))
+  for (const auto& [shim, address] : strangers_on_shims(owned()))
     all += fmt::format("a stranger's neighbour {}; ", address.str());
   for (const auto& [address, parent] : foreign_routes_) all += fmt::format("a stranger's route to {}; ", address.str());
   return all;
@@ -108,10 +108,9 @@ void World::excuse(Expected& one, const NicState& nic) {
   if (route && *route && (*route)->destination.length == one.address.bits() &&
       (*route)->device != shim_index(parent.index))
     because("a stranger has a route to it", text);
-  if (strangers_on_shims(owned()).contains(one.address)) because("a stranger has a permanent neighbour", text);
+  if (strangers_on_shims(owned()).contains({shim_index(parent.index), one.address}))
+    because("a stranger has a permanent neighbour", text);
   if (meddled_ && watcher_ > 0) because("its shim was meddled with", "not as virt-macvtap has left it");
-  // libvirt writes down what it has plugged in after the macvtap has come up; the carrier's news come later.
-  if (watcher_ > 0 && one.slot == 1 && !parent.carrier) because("nothing tells the watcher of it", text);
   if (one.learned && nic.announced.size() > state_.max_addresses) because("there are too many", "max-addresses");
 }
 
@@ -215,10 +214,10 @@ void World::check_owners(const Owned& owned, bool shims_too) {
       throw Violation("owner", fmt::format("mark {} on {} is nobody's", mark.at.str(), shim->name.str()));
   }
   for (const auto& route : owned.routes) {
-    const bool explained =
-        strangers.contains(route.guest) || std::ranges::any_of(owned.neighbours, [&](const GuestNeighbour& n) {
-          return n.guest == route.guest && n.shim == route.shim;
-        });
+    const bool explained = strangers.contains({route.shim, route.guest}) ||
+                           std::ranges::any_of(owned.neighbours, [&](const GuestNeighbour& n) {
+                             return n.guest == route.guest && n.shim == route.shim;
+                           });
     if (route.manual ? !by_hand_.contains(route.guest) : !explained)
       throw Violation("owner", fmt::format("route to {} is nobody's", route.guest.str()));
   }

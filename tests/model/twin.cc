@@ -47,16 +47,18 @@ std::expected<Dump, Error> ours(Kernel& kernel) {
 
 }  // namespace
 
-std::set<IpAddress> strangers_on_shims(const Owned& owned) {
-  std::set<IpAddress> found;
+std::set<OnShim> strangers_on_shims(const Owned& owned) {
+  std::set<OnShim> found;
   for (const auto& shim : owned.shims) {
     const std::string text = run("ip -j neigh show nud permanent dev " + shim.name.str()).out;
     const auto entries = nlohmann::json::parse(text.empty() ? "[]" : text);
     for (const auto& entry : entries) {
       const auto address = IpAddress::parse(entry.value("dst", ""));
-      if (address && !contains(owned.neighbours, *address, &GuestNeighbour::guest) &&
-          !contains(owned.marks, *address, &GuestMark::at))
-        found.insert(*address);
+      const auto is_it = [&](unsigned on, const IpAddress& at) { return on == shim.index && at == address; };
+      const bool is_ours =
+          std::ranges::any_of(owned.neighbours, [&](const auto& n) { return is_it(n.shim, n.guest); }) ||
+          std::ranges::any_of(owned.marks, [&](const auto& m) { return is_it(m.shim, m.at); });
+      if (address && !is_ours) found.emplace(shim.index, *address);
     }
   }
   return found;
@@ -85,7 +87,7 @@ std::expected<Twin, Error> Twin::of(RtnlKernel& real, const std::set<IpAddress>&
         !contains(owned->shims, (*route)->device, &Shim::index))
       host.foreign_routes.emplace(address, (*route)->device);
   }
-  host.foreign_neighbours = strangers_on_shims(*owned);
+  for (const auto& [shim, address] : strangers_on_shims(*owned)) host.foreign_neighbours.insert(address);
   Twin twin;
   twin.fake_.set_host(std::move(host));
   return twin;

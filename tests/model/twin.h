@@ -13,7 +13,8 @@
 namespace vmt::model {
 
 // Permanent neighbours on our shims that are not ours.
-std::set<IpAddress> strangers_on_shims(const Owned& owned);
+using OnShim = std::pair<unsigned, IpAddress>;  // ifindex of the shim
+std::set<OnShim> strangers_on_shims(const Owned& owned);
 
 class Twin {
  public:

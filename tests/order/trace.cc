@@ -34,21 +34,24 @@ unsigned long long load_address(pid_t process, const char* program) {
   return std::stoull(line, nullptr, 16);
 }
 
-// False when the process has ended or become another program.
-bool step(pid_t process) {
-  int status = 0;
-  if (ptrace(PTRACE_SINGLESTEP, process, nullptr, nullptr) != 0 || waitpid(process, &status, 0) != process)
-    return false;
-  return WIFSTOPPED(status) && status >> 8 != (SIGTRAP | (PTRACE_EVENT_EXEC << 8));
+constexpr int kExec = SIGTRAP | (PTRACE_EVENT_EXEC << 8);
+
+// The wait status of a process that has ended well or become another program: what it ran is what such a call runs.
+bool has_done_it(int status) {
+  return (WIFEXITED(status) && WEXITSTATUS(status) == 0) || (WIFSTOPPED(status) && status >> 8 == kExec);
 }
 
-void trace(pid_t process, unsigned long long base, std::ostream& out) {
+// Returns the wait status that it ended with.
+int trace(pid_t process, unsigned long long base, std::ostream& out) {
   std::unordered_set<unsigned long long> seen;
+  int status = 0;
   do {
     user_regs_struct registers{};
-    if (ptrace(PTRACE_GETREGS, process, nullptr, &registers) != 0) return;
+    if (ptrace(PTRACE_GETREGS, process, nullptr, &registers) != 0) return -1;
     if (seen.insert(registers.rip).second) out << std::hex << registers.rip - base << '\n';
-  } while (step(process));
+    if (ptrace(PTRACE_SINGLESTEP, process, nullptr, nullptr) != 0 || waitpid(process, &status, 0) != process) return -1;
+  } while (WIFSTOPPED(status) && status >> 8 != kExec);
+  return status;
 }
 
 }  // namespace
@@ -69,6 +72,7 @@ int main(int argc, char** argv) {
   if (waitpid(process, &status, 0) != process || !WIFSTOPPED(status)) return 1;
   ptrace(PTRACE_SETOPTIONS, process, nullptr, PTRACE_O_TRACEEXEC | PTRACE_O_EXITKILL);
   std::ofstream out(argv[1]);
-  trace(process, load_address(process, argv[2]), out);
-  return out.flush() ? 0 : 1;
+  const bool done = has_done_it(trace(process, load_address(process, argv[2]), out));
+  if (!done) std::cerr << argv[2] << ": the call failed\n";
+  return done && out.flush() ? 0 : 1;
 }
