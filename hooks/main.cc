@@ -26,6 +26,7 @@
 #include "lib/lock.h"
 #include "lib/marked_stop.h"
 #include "lib/rtnl_kernel.h"
+#include "lib/standard_fds.h"
 #include "lib/watcher_lock.h"
 #include "xml/domain.h"
 
@@ -149,7 +150,7 @@ vmt::Status handle(vmt::HookAction action) {
 int main(int argc, char** argv) {
   const auto action = argc > 2 ? vmt::hook_action(argv[2]) : vmt::HookAction::kNothing;
   // Session daemons run the same hooks as the user: not our business, and a word would be one too many.
-  if (action == vmt::HookAction::kNothing || geteuid() != 0) return 0;
+  if (action == vmt::HookAction::kNothing || geteuid() != 0 || !vmt::fill_standard_fds()) return 0;
   signal(SIGALRM, at_deadline);
   signal(SIGPIPE, SIG_IGN);
   alarm(kDeadline);

@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "lib/hash.h"
+#include "lib/tag.h"
 
 namespace vmt {
 namespace {
@@ -53,10 +54,15 @@ Status check(const DeviceSpec& spec) {
 }
 
 Status check_standing_name(const IfName& name) {
+  const auto refuse = [&](std::string_view why) {
+    return fail(invalid(fmt::format("create {}: {}; choose another name", name.str(), why)));
+  };
   for (const std::string_view prefix : {"vnet", "macvtap", "macvlan"})
-    if (name.str().starts_with(prefix))
-      return fail(
-          invalid(fmt::format("{}: names that begin with '{}' are libvirt's; choose another", name.str(), prefix)));
+    if (name.str().starts_with(prefix)) return refuse(fmt::format("names that begin with '{}' are libvirt's", prefix));
+  if (name.str().starts_with(kShimPrefix))
+    return refuse(fmt::format("names that begin with '{}' are those of the host's own links to guests", kShimPrefix));
+  // Else the kernel's "Invalid argument".
+  if (name.str() == "all" || name.str() == "default") return refuse("in /proc/sys/net it means something else");
   return {};
 }
 

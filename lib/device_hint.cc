@@ -5,9 +5,12 @@
 #include <net/if.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 
 #include "lib/rtnl_device.h"
 #include "lib/rtnl_request.h"
+#include "lib/tag.h"
 
 namespace vmt {
 namespace {
@@ -33,16 +36,23 @@ std::string where(const Child& device) {
   return device.nsid ? fmt::format("{} in namespace {}", device.name.str(), *device.nsid) : device.name.str();
 }
 
-// Passthru and everything else exclude each other.
+bool exclude_each_other(const Child& device, const DeviceSpec& spec) {
+  return device.mode == MacvlanMode::kPassthru || spec.mode == MacvlanMode::kPassthru;
+}
+
 std::string who_excludes(RtnlSocket& socket, const DeviceSpec& spec) {
   const auto devices = devices_on(socket, spec.parent);
   for (const auto& device : devices)
     if (device.mode == MacvlanMode::kPassthru)
       return fmt::format("{} is in passthru mode and has {} for itself", where(device), spec.parent_name.str());
-  if (spec.mode == MacvlanMode::kPassthru && !devices.empty())
-    return fmt::format("passthru needs {} for itself, and it has {} device{}, {} first", spec.parent_name.str(),
-                       devices.size(), devices.size() == 1 ? "" : "s", where(devices.front()));
-  return {};
+  if (spec.mode != MacvlanMode::kPassthru || devices.empty()) return {};
+  if (devices.size() == 1 && devices.front().name == shim_name(spec.parent))
+    return fmt::format(
+        "passthru needs {0} for itself, and it has the host's own link to guests (`virt-macvtap host down "
+        "{0}` takes it away)",
+        spec.parent_name.str());
+  return fmt::format("passthru needs {} for itself, and it has {} device{}, {} first", spec.parent_name.str(),
+                     devices.size(), devices.size() == 1 ? "" : "s", where(devices.front()));
 }
 
 std::string who_has_mac(RtnlSocket& socket, unsigned parent, const MacAddress& mac) {
@@ -65,6 +75,18 @@ std::string why_no_parent(RtnlSocket& socket, const LinkAnswer& link) {
     return fmt::format("{} is a port of an Open vSwitch bridge; use the bridge's internal port as the parent", name);
   return fmt::format("{} is a port of {} {}; use {} as the parent", name, master->kind, master->name.str(),
                      master->name.str());
+}
+
+bool may_be_going(RtnlSocket& socket, const DeviceSpec& spec, const Error& error) {
+  // Without a word in brackets, which it has for most that is wrong with the request itself.
+  if (!error.message.ends_with(std::strerror(EINVAL))) return false;
+  const auto devices = devices_on(socket, spec.parent);
+  const auto is_staying = [&](const Child& device) {
+    return exclude_each_other(device, spec) && !(device.ours && device.nsid);
+  };
+  const auto is_going = [&](const Child& device) { return exclude_each_other(device, spec); };
+  if (std::ranges::any_of(devices, is_staying)) return false;
+  return std::ranges::any_of(devices, is_going) || why_not_created(socket, spec).empty();
 }
 
 std::string why_not_created(RtnlSocket& socket, const DeviceSpec& spec) {

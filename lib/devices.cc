@@ -21,6 +21,16 @@ Status fill_in_parent(Kernel& kernel, DeviceSpec& spec) {
   if (!*index)
     return fail(Error{ErrorKind::kNotFound, fmt::format("create {}: no link is named {} (see `ip link`)",
                                                         spec.name.str(), spec.parent_name.str())});
+  // The kernel would put the device beside that one, on the real parent.
+  const auto child = kernel.child(spec.parent_name);
+  if (!child) return fail(child.error());
+  if (*child) {
+    const auto real = (*child)->parent != 0 ? kernel.parent((*child)->parent, no_suspects())
+                                            : std::expected<Parent, Error>(fail(invalid("in another namespace")));
+    return fail(invalid(fmt::format("create {}: {} is a {} itself; use {} as the parent", spec.name.str(),
+                                    spec.parent_name.str(), (*child)->macvtap ? "macvtap" : "macvlan",
+                                    real ? real->name.str() : "the link it is on")));
+  }
   spec.parent = **index;
   return {};
 }
@@ -50,7 +60,19 @@ void note_parent(Kernel& kernel, const DeviceSpec& spec, std::vector<std::string
     notes.push_back(fmt::format("{} is wireless: most access points drop frames with another MAC than its own", name));
 }
 
-Error not_ours(const IfName& name, std::string_view what) {
+std::string deaf(const IfName& name) {
+  return fmt::format(
+      "{} is in mode source and allows nobody yet: it gets no frames (`create --allow-mac` says whose it gets)",
+      name.str());
+}
+
+Error not_ours(Kernel& kernel, const IfName& name, std::string_view what, const std::optional<Child>& child) {
+  if (child && child->parent != 0 && name == shim_name(child->parent))
+    if (const auto parent = kernel.parent(child->parent, no_suspects()))
+      return invalid(
+          fmt::format("{} {}: it is the host's own link to the guests on {} (`virt-macvtap host down {}` takes "
+                      "it away)",
+                      what, name.str(), parent->name.str(), parent->name.str()));
   return invalid(
       fmt::format("{} {}: it was not made by virt-macvtap, which leaves it alone (use `ip link`)", what, name.str()));
 }
@@ -61,11 +83,11 @@ std::expected<Child, Error> find_ours(Kernel& kernel, const IfName& name, std::s
   if (!*child) {
     const auto index = kernel.index_of(name);
     if (!index) return fail(index.error());
-    if (*index) return fail(not_ours(name, what));
+    if (*index) return fail(not_ours(kernel, name, what, std::nullopt));
     return fail(Error{ErrorKind::kNotFound,
                       fmt::format("{} {}: there is no such device (see `virt-macvtap list`)", what, name.str())});
   }
-  if (!(*child)->ours) return fail(not_ours(name, what));
+  if (!(*child)->ours) return fail(not_ours(kernel, name, what, *child));
   return **child;
 }
 
@@ -159,6 +181,7 @@ PlanResult plan_create(Kernel& kernel, std::span<const DeviceSpec> specs) {
       parents.emplace(spec.parent_name, spec.parent);
     }
     if (auto status = check_free(kernel, spec.name); !status) return fail(status.error());
+    if (spec.mode == MacvlanMode::kSource && spec.allowed.empty()) planned.notes.push_back(deaf(spec.name));
     planned.changes.push_back(CreateDevice{std::move(spec), Standing{}});
   }
   return planned;
@@ -189,6 +212,8 @@ PlanResult plan_change(Kernel& kernel, const ChangeDevice& change) {
   known.index = child->index;
   known.macvtap = child->macvtap;
   Planned planned{.changes = {known}, .notes = {}};
+  if (change.mode == MacvlanMode::kSource && child->mode != MacvlanMode::kSource)
+    planned.notes.push_back(deaf(known.name));
   if (change.mac && child->mode == MacvlanMode::kPassthru)
     planned.notes.push_back(fmt::format("{} is in mode passthru: the parent gets this MAC, too, until {} is deleted",
                                         known.name.str(), known.name.str()));

@@ -82,7 +82,7 @@ struct DeleteRoute {
 
 // Macvtaps and macvlans that stand in the caller's namespace (lib/device.h). Complete, or not there at all: created,
 // silent towards the LAN (no IPv6, no ARP answers), allmulticast, tagged, up if asked for, its tap node in /dev owned
-// as asked for. A MAC whose last holder is just dying is waited for, kMacPatience at most.
+// as asked for. A MAC whose last holder is just dying is waited for, kPatienceWithTheGoing at most.
 struct CreateDevice {
   DeviceSpec spec;
   DeviceUse use;

@@ -18,6 +18,8 @@ bool is_wireless(const IfName& name) {
 
 std::expected<ParentLink, Error> check_parent(RtnlSocket& socket, const IfName& name) {
   const auto link = read_link(socket, request::link_by_name(name), fmt::format("look up parent {}", name.str()));
+  if (!link && link.error().kind == ErrorKind::kNotFound)
+    return fail(Error{link.error().kind, link.error().message + " (see `ip link`)"});
   if (!link) return fail(link.error());
   const auto refuse = [&](std::string_view why) {
     return fail(invalid(fmt::format("parent {}: {}", name.str(), why)));

@@ -38,15 +38,21 @@ std::expected<RtnlMonitor, Error> monitor_of(RtnlSocket& socket) {
   return monitor;
 }
 
-// A MAC is free again when its device has gone down; the parent tells of a device that leaves it.
-Status when_mac_is_free(RtnlSocket& socket, const std::function<Status()>& bring_up) {
-  auto status = bring_up();
-  if (status || status.error().kind != ErrorKind::kInUse) return status;
+using MayPass = std::function<bool(const Error&)>;
+
+bool is_in_use(const Error& error) {
+  return error.kind == ErrorKind::kInUse;
+}
+
+// What stands in the way may be a device that is just going; the parent tells of each that leaves it.
+Status when_possible(RtnlSocket& socket, const std::function<Status()>& attempt, const MayPass& may_pass) {
+  auto status = attempt();
+  if (status || !may_pass(status.error())) return status;
   auto monitor = monitor_of(socket);
   if (!monitor) return fail(monitor.error());
-  const auto deadline = std::chrono::steady_clock::now() + kMacPatience;
-  // Once more before the wait: it may have become free before the monitor listened.
-  while (!(status = bring_up()) && status.error().kind == ErrorKind::kInUse)
+  const auto deadline = std::chrono::steady_clock::now() + kPatienceWithTheGoing;
+  // Once more before the wait: it may have gone before the monitor listened.
+  while (!(status = attempt()) && may_pass(status.error()))
     if (!monitor->wait(deadline)) return status;
   return status;
 }
@@ -78,16 +84,21 @@ Status create_once(RtnlSocket& socket, const DeviceSpec& spec, const DeviceUse& 
   const bool node_was_there = spec.macvtap && has_tap_node(index);
   if (auto status = create_device_in(socket, spec, index, 0, false); !status) return status;
   const auto complete = [&]() -> Status {
-    if (auto status = disable_ipv6(spec.name); !status) return status;
     // The node before the alias: what has an alias has been complete once.
-    if (spec.macvtap)
+    if (spec.macvtap) {
+      if (auto status = disable_ipv6(spec.name); !status) return status;
       if (auto status = prepare_tap_node(spec.name, index, spec.owner, node_was_there); !status) return status;
+    }
     const auto message = request::finish_device(index, alias_of(use), spec.up);
     const auto finish = [&] { return socket.request(message, "set up " + spec.name.str()); };
-    return with_hint(when_mac_is_free(socket, finish), [&](ErrorKind kind) { return why_not_up(socket, spec, kind); });
+    return with_hint(when_possible(socket, finish, is_in_use),
+                     [&](ErrorKind kind) { return why_not_up(socket, spec, kind); });
   };
   auto status = complete();
-  if (!status) remove(socket, index);
+  if (!status) {
+    remove(socket, index);
+    if (!node_was_there) remove_tap_node(index);
+  }
   return status;
 }
 
@@ -190,7 +201,9 @@ std::expected<std::vector<Child>, Error> children_elsewhere(RtnlSocket& socket) 
 Status create_device_in(RtnlSocket& socket, const DeviceSpec& spec, unsigned index, pid_t inside, bool up) {
   const auto message = request::new_device(spec, index, inside, up);
   const std::string operation = describe(CreateDevice{spec, Standing{}});
-  return with_hint(when_mac_is_free(socket, [&] { return socket.request(message, operation); }), [&](ErrorKind kind) {
+  const auto attempt = [&] { return socket.request(message, operation); };
+  const auto may_pass = [&](const Error& error) { return is_in_use(error) || may_be_going(socket, spec, error); };
+  return with_hint(when_possible(socket, attempt, may_pass), [&](ErrorKind kind) {
     return kind == ErrorKind::kInUse ? why_not_up(socket, spec, kind) : why_not_created(socket, spec);
   });
 }
@@ -230,14 +243,19 @@ Status delete_devices(RtnlSocket& socket, std::span<const DeleteDevices::Device>
   for (std::size_t first = 0; first < devices.size(); first += kChunk) {
     const std::uint32_t group = kDoomedGroups | (unique_index() & 0x7fff);
     std::size_t members = 0;
-    for (const auto& device : devices.subspan(first, std::min(kChunk, devices.size() - first))) {
+    const auto chunk = devices.subspan(first, std::min(kChunk, devices.size() - first));
+    for (const auto& device : chunk) {
       const auto status = socket.request(request::regroup(device.index, group), "delete " + device.name.str());
       if (status) ++members;
       // Gone already is what was wanted.
       if (!status && status.error().kind != ErrorKind::kNotFound) result = status;
     }
     if (members == 0) continue;
-    if (auto status = socket.request(request::delete_group(group), "delete devices"); !status) result = status;
+    if (auto status = socket.request(request::delete_group(group), "delete devices"); !status) {
+      result = status;
+      continue;
+    }
+    for (const auto& device : chunk) remove_tap_node(device.index);
   }
   return result;
 }

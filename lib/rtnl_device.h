@@ -16,8 +16,8 @@
 
 namespace vmt {
 
-// A device whose namespace has just died holds its MAC for 7 to 200 ms more.
-inline constexpr std::chrono::milliseconds kMacPatience{1000};
+// A device whose namespace has just died holds its MAC for 7 to 200 ms more, and in passthru mode its parent.
+inline constexpr std::chrono::milliseconds kPatienceWithTheGoing{1000};
 
 std::expected<LinkAnswer, Error> read_link(RtnlSocket& socket, const NlMsg& query, std::string_view operation);
 // The macvlans or macvtaps ("kind") in the caller's namespace, or in one that it has a number for.
@@ -44,8 +44,9 @@ std::expected<std::vector<Child>, Error> children_elsewhere(RtnlSocket& socket);
 Status create_standing(RtnlSocket& socket, const DeviceSpec& spec, const DeviceUse& use);
 
 // Creates the device in the namespace of the thread `inside` (0: in the socket's), up if asked for. While another
-// device on the parent is up with the MAC it waits for changes of the parent, kMacPatience at most. The error says why,
-// where the kernel's words do not: a port of a bridge, a parent in passthru mode, ...
+// device on the parent is up with the MAC, or a self-removing one and this one exclude each other, it waits for changes
+// of the parent, kPatienceWithTheGoing at most. The error says why, where the kernel's words do not: a port of a
+// bridge, a parent in passthru mode, ...
 Status create_device_in(RtnlSocket& socket, const DeviceSpec& spec, unsigned index, pid_t inside, bool up);
 // `inside` is a socket of the namespace that the device is in.
 Status bring_up(RtnlSocket& inside, const IfName& name, unsigned index);

@@ -33,8 +33,9 @@ Writer set_flags(unsigned index, unsigned change, unsigned flags, int type = RTM
 
 NlMsg new_device(const DeviceSpec& spec, unsigned index, pid_t inside, bool up) {
   ifinfomsg header = link_header(index);
-  header.ifi_flags = header.ifi_change =
-      static_cast<unsigned>(IFF_ALLMULTI | IFF_NOARP) | (up ? static_cast<unsigned>(IFF_UP) : 0U);
+  // What comes in at a tap is the guest's; a macvlan is the host's own link, like any other.
+  const int tap_flags = spec.macvtap ? IFF_ALLMULTI | IFF_NOARP : 0;
+  header.ifi_flags = header.ifi_change = static_cast<unsigned>(tap_flags) | (up ? static_cast<unsigned>(IFF_UP) : 0U);
   Writer writer(RTM_NEWLINK, kCreate, header);
   writer.text(IFLA_IFNAME, spec.name.str())
       .u32(IFLA_LINK, spec.parent)

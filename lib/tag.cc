@@ -15,7 +15,6 @@ namespace {
 
 constexpr std::string_view kGuestsAlias = "virt-macvtap: host access for guests";
 constexpr std::string_view kManualAlias = "virt-macvtap: host access, made by host up";
-constexpr std::string_view kShimPrefix = "vmt-";
 
 // Where the kernel keeps a macvlan, of 256 slots: macvlan_eth_hash(), which is hash_64() of the six bytes.
 unsigned macvlan_slot(const MacAddress& mac) {

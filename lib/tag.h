@@ -72,6 +72,7 @@ std::string_view alias_of(ShimRole role);
 ShimRole role_of_alias(std::string_view alias);
 
 // "vmt-7" on the parent with ifindex 7.
+inline constexpr std::string_view kShimPrefix = "vmt-";
 IfName shim_name(unsigned parent_index);
 // A shim's ifindex is derived as well and asked for in the create request: one query finds it, whatever parent and shim
 // are called by then, and nobody has to ask which one it got. Far above what the kernel hands out by itself.

@@ -127,6 +127,12 @@ Status prepare_tap_node(const IfName& name, unsigned index, const std::optional<
   return owner ? give_to(path, *owner) : Status{};
 }
 
+void remove_tap_node(unsigned index) {
+  const std::string path = tap_path(index);
+  struct stat found {};
+  if (lstat(path.c_str(), &found) == 0 && S_ISCHR(found.st_mode)) ::unlink(path.c_str());
+}
+
 std::expected<std::vector<Fd>, Error> open_queues(const IfName& name, unsigned index, const TapOptions& options) {
   if (options.queues < 1 || options.queues > kMaxQueues)
     return fail(invalid(opening(name, fmt::format("{} queues: not 1 to {}", options.queues, kMaxQueues))));

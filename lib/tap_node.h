@@ -38,6 +38,10 @@ bool has_tap_node(unsigned index);
 // that was not has come with the device; else sysfs tells whose it is, which costs an eighth of making a device.
 Status prepare_tap_node(const IfName& name, unsigned index, const std::optional<NodeOwner>& owner, bool was_there);
 
+// Behind the device: what devtmpfs has not taken along by itself, because create has made it in a /dev of another kind.
+// It would be the tap of whatever device gets the same minor number next.
+void remove_tap_node(unsigned index);
+
 struct TapOptions {
   unsigned queues = 1;      // 1 to kMaxQueues
   bool vnet_header = true;  // IFF_VNET_HDR, which the kernel has on by default

@@ -17,7 +17,8 @@ namespace {
 
 constexpr std::string_view kAboutCreate =
     R"(Makes macvtaps on PARENT that stay until `virt-macvtap delete` (or a reboot). Each gets a random MAC unless one is
-given, is up, and is silent towards the LAN as long as no guest has opened it. All of them are made, or none.
+given, is up, and is silent towards the LAN as long as no guest has opened it. All of them are made, or none. A macvlan
+(--type) is a plain link, for a container or for the host.
 
   virt-macvtap create tap-web --parent eth0
   virt-macvtap create tap-web --parent eth0 --mac 52:54:00:12:34:56 --owner alice

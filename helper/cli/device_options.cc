@@ -38,7 +38,7 @@ std::expected<std::optional<std::uint32_t>, Error> number_option(const Arguments
   const auto text = text_of(arguments, name);
   if (!text) return std::nullopt;
   const auto number = number_of(*text);
-  if (!number) return fail(invalid(fmt::format("{} {}: not a number", name, quoted(*text))));
+  if (!number) return fail(invalid(fmt::format("{} {}: not a number from 0 to {}", name, quoted(*text), UINT32_MAX)));
   return number;
 }
 

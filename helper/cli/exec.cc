@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <boost/program_options/value_semantic.hpp>
 #include <cerrno>
+#include <cstring>
 
 #include "helper/cli/account.h"
 #include "helper/cli/change.h"
@@ -87,11 +88,25 @@ Status check_use(const Wanted& wanted, std::size_t i) {
   return check(spec);
 }
 
+Status check_differ(const Wanted& wanted) {
+  std::set<IfName> names;
+  std::set<std::pair<IfName, MacAddress>> macs;  // with the parent's name
+  for (const NicOption& nic : wanted.nics) {
+    if (nic.name && !names.insert(*nic.name).second)
+      return fail(invalid(fmt::format("name={} is given to two --nic", nic.name->str())));
+    const auto mac = spec_of(nic).mac;
+    if (mac && !macs.emplace(nic.parent, *mac).second)
+      return fail(invalid(fmt::format("mac={} is given to two --nic on {}", mac->str(), nic.parent.str())));
+  }
+  return {};
+}
+
 Status check_use(const Wanted& wanted) {
   if (wanted.command.empty()) return fail(invalid("no command behind `--`"));
   if (wanted.nics.empty()) return fail(invalid("--nic is missing"));
   for (std::size_t i = 0; i < wanted.nics.size(); ++i)
     if (auto status = check_use(wanted, i); !status) return status;
+  if (auto status = check_differ(wanted); !status) return status;
   for (const auto& placeholder : wanted.used)
     if (placeholder.nic >= wanted.nics.size())
       return fail(invalid(fmt::format("the command has {{{}.…}}, but there {} {} --nic", placeholder.nic,
@@ -153,14 +168,10 @@ std::expected<Made, Error> open_device(RtnlSocket& socket, DeviceSpec spec, cons
   return made;
 }
 
-// A fd below 3 would be taken for the command's own input or output: the caller may have closed these.
-Status keep_open(std::vector<Fd>& fds, std::vector<int>& numbers) {
-  for (auto& fd : fds) {
-    if (fd.get() < 3) fd = Fd(fcntl(fd.get(), F_DUPFD_CLOEXEC, 3));
-    if (!fd) return fail(errno_error(errno, "move a tap's file descriptor"));
-    numbers.push_back(fd.get());
-  }
-  return {};
+std::vector<int> numbers_of(const std::vector<Fd>& fds) {
+  std::vector<int> numbers;
+  for (const auto& fd : fds) numbers.push_back(fd.get());
+  return numbers;
 }
 
 std::expected<Made, Error> make(RtnlKernel& kernel, const Wanted& wanted, std::size_t i,
@@ -184,8 +195,8 @@ std::expected<Made, Error> make(RtnlKernel& kernel, const Wanted& wanted, std::s
   auto vhost = open_vhost(nic, wanted.used.contains({i, Field::kVhostFds}));
   if (!vhost) return fail(vhost.error());
   made->vhost = std::move(*vhost);
-  if (auto status = keep_open(made->queues, made->values.fds); !status) return fail(status.error());
-  if (auto status = keep_open(made->vhost, made->values.vhost_fds); !status) return fail(status.error());
+  made->values.fds = numbers_of(made->queues);
+  made->values.vhost_fds = numbers_of(made->vhost);
   // A passthru device has its parent's.
   if (made->values.mac.empty())
     if (const auto link = kernel.parent(parent->index, no_suspects())) made->values.mac = link->mac.str();
@@ -212,7 +223,8 @@ int become_command(const Wanted& wanted, std::span<const Made> made) {
   argv.push_back(nullptr);
   execvp(argv[0], argv.data());
   const int why = errno;
-  report(errno_error(why, fmt::format("run {}", words[0])));
+  report(Error{ErrorKind::kFailed, fmt::format("run {}{}: {}", words[0], wanted.user ? " as " + wanted.user->name : "",
+                                               std::strerror(why))});
   return why == ENOENT ? kNotFound : kCannotRun;
 }
 

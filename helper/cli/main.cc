@@ -9,6 +9,7 @@
 #include <ranges>
 
 #include "helper/cli/command.h"
+#include "lib/standard_fds.h"
 
 namespace vmt::cli {
 namespace {
@@ -112,6 +113,7 @@ int run(Words words) {
 int main(int argc, char** argv) {
   using namespace vmt::cli;
   int status = kFailed;
+  if (!vmt::fill_standard_fds()) return status;
   try {
     status = run(Words(argv + (argc > 0 ? 1 : 0), argv + argc));
   } catch (const std::exception& error) {

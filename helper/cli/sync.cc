@@ -26,8 +26,8 @@ constexpr std::string_view kAboutPlan =
 
 constexpr std::string_view kAboutSync =
     R"(Compares what virt-macvtap has made with the guests that libvirt runs now; makes what is missing and takes away what
-nobody needs, the devices of guests that no longer run among it. What `host up` has made stays. Without an answer from
-libvirt it changes nothing.
+nobody needs, the devices of guests that no longer run, or have no NIC for them any more, among it. What `host up` has
+made stays. Without an answer from libvirt it changes nothing.
 )";
 
 constexpr std::string_view kAboutClean =

@@ -184,7 +184,10 @@ std::expected<Allowed, Error> Acl::authorise(const AclRequest& request) const {
   }
   if (denied_unless_mac) return denied_by(*denied_unless_mac, true);
   if (allowed) return *allowed;
-  return fail(refusal(request, fmt::format("no rule of {} allows it", file_), allowed_unless_mac));
+  std::string why = fmt::format("no rule of {} allows it", file_);
+  if (!(kHarmlessModes & bit(request.mode)))
+    why += fmt::format(" (only one with mode={} would)", to_string(request.mode));
+  return fail(refusal(request, why, allowed_unless_mac));
 }
 
 }  // namespace vmt::tap

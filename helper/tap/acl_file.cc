@@ -64,6 +64,9 @@ class Reader {
     // refused, not waited for.
     const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
     struct stat status {};
+    if (!file && errno == EACCES)  // it is read as the user
+      return fail(invalid(
+          fmt::format("read {}: Permission denied (everybody has to be able to read it: chmod go+r {})", path, path)));
     if (!file || fstat(file.get(), &status) < 0) return fail(errno_error(errno, fmt::format("read {}", path)));
     if (auto sound = check(status, path); !sound) return fail(sound.error());
     seen_.push_back({path, status});

@@ -66,8 +66,11 @@ std::expected<Request, Error> parse_request(std::string_view text) {
     const auto next = text.find('/', slash + 1);
     const std::string_view part = text.substr(slash + 1, next - slash - 1);
     slash = next;
-    if (const auto mac = MacAddress::parse(part); mac && !request.mac) {
+    const auto mac = MacAddress::parse(part);
+    if (mac && !request.mac) {
       request.mac = *mac;
+    } else if (!mac && part.find(':') != std::string_view::npos) {
+      return refuse(mac.error());
     } else if (const auto mode = parse_mode(part); mode && !has_mode) {
       request.mode = *mode;
       has_mode = true;

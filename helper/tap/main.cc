@@ -40,6 +40,7 @@
 #include "lib/parent_check.h"
 #include "lib/rtnl_request.h"
 #include "lib/self_removing.h"
+#include "lib/standard_fds.h"
 
 namespace vmt::tap {
 namespace {
@@ -81,13 +82,6 @@ void at_deadline(int) {
   constexpr std::string_view kText = "qemu-macvtap-helper: gave up after 30 s\n";
   [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, kText.data(), kText.size());
   _exit(1);
-}
-
-// The caller may have closed them: the first socket opened would get the errors written into it.
-bool fill_standard_fds() {
-  for (int fd = 0; fd <= 2; ++fd)
-    if (fcntl(fd, F_GETFD) < 0 && ::open("/dev/null", O_RDWR) != fd) return false;
-  return true;
 }
 
 // The caller's blocked and ignored signals would disarm the deadline.
@@ -211,7 +205,7 @@ int run(std::span<const char* const> words) {
 
 int main(int argc, char** argv) {
   using namespace vmt::tap;
-  if (!fill_standard_fds()) return 1;
+  if (!vmt::fill_standard_fds()) return 1;
   set_up_signals();
   int status = 1;
   try {

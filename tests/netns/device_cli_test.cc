@@ -103,6 +103,48 @@ TEST_F(DeviceCliTest, ANodeThatWeMakeIsTheOwnersAloneWhateverTheUmask) {
   }
 }
 
+// The next device with the same minor number would be the old owner's to open.
+TEST_F(DeviceCliTest, ANodeThatWeMakeGoesWithItsDevice) {
+  sh("mount -t tmpfs -o mode=755 tmpfs /dev && mknod -m 666 /dev/null c 1 3 && mkdir -m 755 /dev/net");
+  run("create tap-web tap-db --parent eth0 --owner nobody");
+  EXPECT_THAT(output_of("ls /dev"), HasSubstr("tap"));
+  run("delete tap-web");
+  EXPECT_EQ(output_of("ls /dev | grep -c tap"), "1\n");
+  run("clean");
+  EXPECT_EQ(output_of("ls /dev"), "net\nnull\n");
+  // The first is undone when the second cannot be made.
+  EXPECT_THAT(refusal("create a b --parent eth0 --mode passthru"), HasSubstr("a is in passthru mode"));
+  EXPECT_EQ(output_of("ls /dev"), "net\nnull\n");
+}
+
+TEST_F(DeviceCliTest, AMacvlanIsAPlainLinkThatSpeaks) {
+  run("create box --parent eth0 --type macvlan");
+  EXPECT_FALSE(has_flag(link("box"), "NOARP"));
+  sh("ip netns add box && ip link set box netns box && ip -n box link set box up && ip -n box addr add 192.0.2.77/24 "
+     "dev "
+     "box");
+  EXPECT_EQ(status_of("ip netns exec box ping -q -c1 -W2 192.0.2.1 >/dev/null"), 0);
+}
+
+// Else the lock would get their number, and what is said.
+TEST_F(DeviceCliTest, WithClosedStandardStreamsItDoesTheSame) {
+  EXPECT_EQ(status_of(kCli + "create tap-web --parent eth0 <&- >&- 2>&-"), 0);
+  EXPECT_TRUE(exists("tap-web"));
+  EXPECT_EQ(status_of(kCli + "create tap-web --parent eth0 2>&-"), 1);
+  EXPECT_EQ(output_of("cat /run/virt-macvtap.lock"), "");
+  EXPECT_EQ(status_of(kCli + "delete tap-web <&- >&- 2>&-"), 0);
+  EXPECT_FALSE(exists("tap-web"));
+}
+
+TEST_F(DeviceCliTest, ASourceDeviceThatAllowsNobodyIsSaidToBeDeaf) {
+  EXPECT_EQ(status_of(kCli + "create tap-web --parent eth0 --mode source 2>/run/err"), 0);
+  EXPECT_THAT(output_of("cat /run/err"), HasSubstr("tap-web is in mode source and allows nobody yet"));
+  run("create tap-db --parent eth0");
+  EXPECT_EQ(status_of(kCli + "set tap-db --mode source 2>/run/err"), 0);
+  EXPECT_THAT(output_of("cat /run/err"), HasSubstr("tap-db is in mode source and allows nobody yet"));
+  run("set tap-db --mode source --mtu 1400");  // as before
+}
+
 TEST_F(DeviceCliTest, ADryRunSaysWhatARunWouldDoAndDoesNothing) {
   const std::string before = network_state();
   run("create tap-web --parent eth0 --mac 52:54:00:12:34:56 --dry-run");
@@ -129,6 +171,9 @@ TEST_F(DeviceCliTest, WhatCannotBeMadeIsOneLineWithItsCureAndLeavesNothing) {
       {"tap-web --parent lo", "lo is the loopback; a parent is an Ethernet link"},
       {"theirs --parent eth0", "theirs: a link of this name exists"},
       {"vnet0 --parent eth0", "libvirt's; choose another"},
+      {"vmt-3 --parent eth0", "the host's own links to guests; choose another"},
+      {"all --parent eth0", "means something else; choose another"},
+      {"tap-web --parent theirs", "theirs is a macvtap itself; use eth0 as the parent"},
       {"tap-web tap-web --parent eth0", "tap-web: named twice"},
       {"tap-web --parent eth0 --mtu 1501", "eth0 has an MTU of 1500; a device on it cannot have more"},
       {"tap-web --parent eth0 --mode passthru", "passthru needs eth0 for itself, and it has 1 device, theirs first"},
@@ -136,6 +181,7 @@ TEST_F(DeviceCliTest, WhatCannotBeMadeIsOneLineWithItsCureAndLeavesNothing) {
       {"tap-web --parent eth0 --mac 52:54:00:ee:00:10", "52:54:00:ee:00:10 is the MAC of eth0 itself"},
   };
   for (const auto& row : kRows) EXPECT_THAT(refusal(std::string("create ") + row.words), HasSubstr(row.line));
+  EXPECT_THAT(refusal("create tap%d --parent eth0", 2), HasSubstr("without blanks, '/', ':' and '%'"));
   sh("ip link del theirs && ip link add link eth0 name whole type macvtap mode passthru");
   EXPECT_THAT(refusal("create tap-web --parent eth0"), HasSubstr("whole is in passthru mode and has eth0 for itself"));
 }
@@ -247,6 +293,17 @@ TEST_F(DeviceCliTest, DeleteIsAllOrNothingAndOfOursOnly) {
   run("delete tap-web tap-web");
   EXPECT_FALSE(exists("tap-web"));
   EXPECT_TRUE(exists("theirs"));
+}
+
+TEST_F(DeviceCliTest, TheHostsOwnLinkIsForHostDown) {
+  run("host up eth0 --guest 192.0.2.61=52:54:00:12:34:61");
+  const std::string shim = shim_name(link("eth0")["ifindex"].get<unsigned>()).str();
+  for (const auto& words : {"delete " + shim, "set " + shim + " --mtu 1400"})
+    EXPECT_THAT(refusal(words), HasSubstr("link to the guests on eth0 (`virt-macvtap host down eth0` takes it away)"));
+  EXPECT_THAT(refusal("create whole --parent eth0 --mode passthru"),
+              HasSubstr("(`virt-macvtap host down eth0` takes it away)"));
+  run("host down eth0");
+  run("create whole --parent eth0 --mode passthru");
 }
 
 TEST_F(DeviceCliTest, AHundredGoInOneWait) {

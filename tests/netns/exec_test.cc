@@ -161,6 +161,8 @@ TEST_F(ExecTest, ACommandThatCannotRunLeavesNothing) {
   EXPECT_EQ(status_of(kExec + " -- no-such-command {0.fd} 2>/run/err"), 127);
   EXPECT_EQ(output_of("cat /run/err"), "virt-macvtap: run no-such-command: No such file or directory\n");
   EXPECT_EQ(status_of(kExec + " -- /etc {0.fd} 2>/dev/null"), 126);
+  EXPECT_EQ(status_of(kExec + " --user nobody -- /etc {0.fd} 2>/run/err"), 126);
+  EXPECT_EQ(output_of("cat /run/err"), "virt-macvtap: run /etc as nobody: Permission denied\n");
   EXPECT_EQ(status_of(kExec + ",name=tap-x --standing -- no-such-command {0.fd} 2>/dev/null"), 127);
   expect_nothing_left();
 }
@@ -171,7 +173,9 @@ TEST_F(ExecTest, ACommandWithoutPlaceIsRefusedBeforeAnythingIsMade) {
        {kExec + " -- true", kExec + " -- true {0.mac}", kExec + " -- true {1.fd}", kExec, kExec + " --",
         kExec + " -- true {0.fdx}", kExec + ",queues=2 -- true {0.fd}", kExec + ",vhost=on -- true {0.fd}",
         kExec + ",name=tap-x -- true {0.fd}", kExec + " --standing -- true {0.fd}", kTool + " exec -- true {0.fd}",
-        kExec + ",mode=passthru,mac=" + kMac + " -- true {0.fd}", kExec + " --nic parent=eth0 -- true {0.fd}"})
+        kExec + ",mode=passthru,mac=" + kMac + " -- true {0.fd}", kExec + " --nic parent=eth0 -- true {0.fd}",
+        kExec + ",mac=" + kMac + " --nic parent=eth0,mac=" + kMac + " -- true {0.fd} {1.fd}",
+        kExec + ",name=a --nic parent=eth0,name=a --standing -- true {0.fd} {1.fd}"})
     EXPECT_EQ(status_of(words + " 2>/run/err"), 2) << words << output_of("cat /run/err");
   sh("sleep 0.1; kill $(cat /run/pid)");
   EXPECT_EQ(output_of("cat /run/events"), "");
@@ -184,7 +188,7 @@ TEST_F(ExecTest, WhatTheKernelRefusesIsSaidPlainly) {
      "set m0 up");
   before_ = traces();
   const auto says = [&](const std::string& nic) { return output_of(kTool + " exec --nic " + nic + use); };
-  EXPECT_THAT(says("parent=eth9"), HasSubstr("look up parent eth9: No such device"));
+  EXPECT_THAT(says("parent=eth9"), HasSubstr("look up parent eth9: No such device (see `ip link`)"));
   EXPECT_THAT(says("parent=lo"), HasSubstr("loopback"));
   EXPECT_THAT(says("parent=p0"), HasSubstr("p0 is a port of bridge br0; use br0 as the parent"));
   EXPECT_THAT(says("parent=m0"), HasSubstr("use eth0 as the parent"));
@@ -199,6 +203,13 @@ TEST_F(ExecTest, WhatTheKernelRefusesIsSaidPlainly) {
 
 TEST_F(ExecTest, AMacWhoseLastHolderIsDyingIsWaitedFor) {
   for (int i = 0; i < 20; ++i) ASSERT_EQ(output_of(kExec + ",mac=" + kMac + " -- true {0.fd}"), "") << i;
+}
+
+// It has its parent for itself, and is seen by nobody while its namespace dies.
+TEST_F(ExecTest, APassthruDeviceThatIsDyingIsWaitedFor) {
+  for (int i = 0; i < 10; ++i)
+    for (const char* mode : {"passthru", "passthru", "bridge"})
+      ASSERT_EQ(output_of(kExec + ",mode=" + mode + " -- true {0.fd} 2>&1"), "") << mode << " " << i;
 }
 
 TEST_F(ExecTest, TwoNicsMayBeOnTwoParents) {

@@ -107,7 +107,7 @@ TEST_F(PremadeHookTest, WhenTheDeviceCannotBeMadeLibvirtIsToldWhyInOneLine) {
       {domain("<v:direct dev='eth9'/>"), "guest 'web': create web0: no link is named eth9"},
       {domain("<v:direct dev='lo'/>"), "create macvtap web0 on lo in mode bridge"},
       {domain("<v:direct dev='port0'/>"), "port0 is a port of bridge br0; use br0 as the parent"},
-      {domain(kBridge, "vnet3"), "guest 'web': vnet3: names that begin with 'vnet' are libvirt's"},
+      {domain(kBridge, "vnet3"), "guest 'web': create vnet3: names that begin with 'vnet' are libvirt's"},
       {domain("<v:direct dev='eth0' mode='passthru'/>"), "passthru needs eth0 for itself, and it has 1 device, other0"},
       {domain(kBridge, "web0", "52:54:00:ee:00:10"), "52:54:00:ee:00:10 is the MAC of eth0 itself"},
       {domain(kBridge, "web0", "52:54:00:12:34:56", "nonsense"), "no UUID"},

@@ -168,7 +168,7 @@ TEST_F(SelfRemovingTest, ATakenMacIsRefusedWithItsHolderAndLeavesNothing) {
   const auto before = std::chrono::steady_clock::now();
   const auto second = create(spec());
   ASSERT_FALSE(second);
-  EXPECT_LT(std::chrono::steady_clock::now() - before, 3 * kMacPatience);
+  EXPECT_LT(std::chrono::steady_clock::now() - before, 3 * kPatienceWithTheGoing);
   EXPECT_EQ(second.error().kind, ErrorKind::kInUse);
   EXPECT_THAT(second.error().message, AllOf(HasSubstr(first->name.str() + " in namespace "), HasSubstr(kMac.str())));
   const auto children = elsewhere();

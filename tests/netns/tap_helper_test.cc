@@ -116,7 +116,7 @@ TEST_F(TapHelperTest, WhatCannotBeIsRefusedAndLeavesNothing) {
       {"pt/passthru", "pt0 is in passthru mode and has pt for itself"},
       {"eth0/52:54:00:12:34:99", "mv0 has the MAC 52:54:00:12:34:99"},
       {"eth0/52:54:00:ee:00:10", "52:54:00:ee:00:10 is the MAC of eth0 itself"},
-      {"eth0/53:54:00:12:34:56", "neither a MAC nor a mode"},
+      {"eth0/53:54:00:12:34:56", "a multicast address cannot be a NIC's"},
       {"eth0/fast", "'fast' is neither a MAC nor a mode"},
       {"eth0/passthru/52:54:00:12:34:56", "takes its parent's MAC"},
       {"", "interface name ''"},
@@ -255,6 +255,10 @@ TEST_F(TapHelperTest, AListThatIsNotRootsAloneDenies) {
     sh(spoil);
     expect_refused(get("eth0/" + kMac), "/etc/qemu/macvtap.conf", spoil);
   }
+  allow("allow eth0");
+  sh("chmod 600 /etc/qemu/macvtap.conf");
+  expect_refused(get("eth0/" + kMac), "(everybody has to be able to read it: chmod go+r /etc/qemu/macvtap.conf)",
+                 "0600");
   expect_world(before_, "spoilt lists");
 }
 

@@ -242,7 +242,8 @@ TEST(AclTest, ARefusalIsOneLineThatSaysWhoWhatAndWhy) {
             "macvtap on eth0 for uid 1000 (mode bridge, 52:54:00:12:34:56): line 1 of f denies it");
   EXPECT_EQ(
       authorise(acl, {.parent = "eth1", .uid = 7, .mode = MacvlanMode::kPassthru, .mac = nullptr}).error().message,
-      "macvtap on eth1 for uid 7 (mode passthru, no MAC given): no rule of /etc/qemu/macvtap.conf allows it");
+      "macvtap on eth1 for uid 7 (mode passthru, no MAC given): no rule of /etc/qemu/macvtap.conf allows it "
+      "(only one with mode=passthru would)");
 }
 
 }  // namespace

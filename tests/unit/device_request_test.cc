@@ -80,7 +80,8 @@ TEST(DeviceRequestTest, WhatWasAskedForIsInTheSameRequest) {
   wanted.allowed = {kMac, kOther};
   const auto message = request::new_device(wanted, 9, 5, true);
   EXPECT_EQ(decode_link(header(message))->group, kSelfRemovingGroup);
-  EXPECT_EQ(info(message)->ifi_flags, static_cast<unsigned>(IFF_ALLMULTI | IFF_NOARP | IFF_UP));
+  EXPECT_EQ(info(message)->ifi_flags, static_cast<unsigned>(IFF_UP)) << "a plain link, which resolves addresses";
+  EXPECT_EQ(info(message)->ifi_change, static_cast<unsigned>(IFF_UP));
   EXPECT_EQ(decode_link(header(message))->kind, "macvlan");
   EXPECT_EQ(decode_link(header(message))->mtu, 1400U);
   ASSERT_NE(attribute(message, IFLA_NET_NS_PID), nullptr);

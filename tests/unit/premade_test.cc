@@ -200,9 +200,9 @@ TEST_F(PremadeTest, WhatCannotBeIsAnErrorThatNamesGuestAndDevice) {
     const char* device;
     const char* parent;
     const char* why;
-  } kRows[] = {{"vnet7", "eth0", "guest 'web': vnet7: names that begin with 'vnet' are libvirt's"},
-               {"macvtap0", "eth0", "guest 'web': macvtap0: names that begin with 'macvtap' are libvirt's"},
-               {"macvlan0", "eth0", "guest 'web': macvlan0: names that begin with 'macvlan' are libvirt's"},
+  } kRows[] = {{"vnet7", "eth0", "guest 'web': create vnet7: names that begin with 'vnet' are libvirt's"},
+               {"macvtap0", "eth0", "guest 'web': create macvtap0: names that begin with 'macvtap' are libvirt's"},
+               {"macvlan0", "eth0", "guest 'web': create macvlan0: names that begin with 'macvlan' are libvirt's"},
                {"web0", "eth9", "guest 'web': create web0: no link is named eth9"}};
   for (const auto& row : kRows) {
     const auto planned = plan_devices_for(kernel_, guest("web", kWeb, kWebMac, on(row.parent), row.device));
