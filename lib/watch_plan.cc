@@ -124,7 +124,8 @@ std::vector<LearnedAddress> learned_on(std::span<const Ground> grounds, const Ow
 void attach_seen(std::span<const Ground> grounds, const Owned& owned, Attachments& named) {
   const auto learned = by_guest(learned_on(grounds, owned));
   for (const auto& ground : grounds) {
-    if (shim_on(owned, ground.parent.index) == nullptr) continue;
+    const bool comes = contains(named.nics, ground.parent.name, &Attachment::parent);
+    if (!comes && shim_on(owned, ground.parent.index) == nullptr) continue;
     for (const auto& [mac, seen] : ground.guests) {
       auto nic = std::ranges::find_if(
           named.nics, [&](const Attachment& a) { return a.mac == mac && a.parent == ground.parent.name; });

@@ -35,8 +35,8 @@ std::vector<LearnedAddress> given_on(std::span<const Ground> grounds, const Owne
 // What an earlier watcher has learned of the guests that are there.
 std::vector<LearnedAddress> learned_on(std::span<const Ground> grounds, const Owned& owned);
 
-// Adds to the NICs that somebody has named those that only the kernel shows, where there is a shim already: as guests
-// of the configuration, and all with what was learned from them, as far as they may learn.
+// Adds to the NICs that somebody has named those that only the kernel shows, where there is a shim or comes to be one:
+// as guests of the configuration, and all with what was learned from them, as far as they may learn.
 void attach_seen(std::span<const Ground> grounds, const Owned& owned, Attachments& named);
 
 // Everything: as plan_sync(), but for the guests that the kernel shows. `owned` is all that we own.

@@ -130,6 +130,20 @@ TEST_F(LearnedPlanTest, AShimStaysWhileAnybodysBridgeModeMacvtapIsOnItsParentAnd
   EXPECT_THAT(sync({}), ElementsAre("delete shim vmt-2"));
 }
 
+// Its parent was renamed after its start: only the kernel shows where it is. The shim comes for another guest.
+TEST_F(LearnedPlanTest, ASyncThatMakesAShimDoesAllForTheOthersThereAtOnce) {
+  macvtap("macvtap0", kWebMac);
+  macvtap("macvtap1", kDbMac);
+  Guest db = web_;
+  db.name = "db";
+  db.uuid = *Uuid::parse("7c0c2d5e-0d4c-4b7e-8f57-525400123457");
+  db.nics[0].mac = mac(kDbMac);
+  db.nics[0].source = DirectSource{*IfName::parse("old0"), MacvlanMode::kBridge, ""};
+  db.given = {};
+  EXPECT_THAT(sync({web_, db}), Contains(HasSubstr("mark a guest")));
+  EXPECT_THAT(sync({web_, db}), IsEmpty());
+}
+
 TEST_F(LearnedPlanTest, GuestsAndParentsThatAreSwitchedOffKeepNothing) {
   make_shim();
   macvtap("macvtap0", kWebMac);
