@@ -14,7 +14,7 @@ int main(int argc, char **argv) {
     const unsigned index = 0x20000000U + (unsigned)(getpid() * 1000 + i);
     char name[16], path[64];
     snprintf(name, sizeof name, "floor%d", i);
-    create_macvtap(sock, parent, index, name, -1);
+    create_macvtap(sock, parent, index, name, 0);
     snprintf(path, sizeof path, "/proc/sys/net/ipv6/conf/%s/disable_ipv6", name);
     const int file = open(path, O_WRONLY);
     if (file < 0 || write(file, "1", 1) != 1) return 1;

@@ -31,20 +31,20 @@ static void send_fd(int peer, int fd) {
 int main(int argc, char **argv) {
   if (argc < 4) return 2;
   const int standing = strcmp(argv[1], "standing") == 0;
-  const int outside = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
+  const int sock = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
   const unsigned parent = if_nametoindex(argv[2]);
   const unsigned index = 0x20000000U + (unsigned)getpid();
-  int inside = outside, netns = -1;
+  const pid_t self = getpid();
   char path[64];
-  if (!standing) {
+  if (standing) {
+    create_macvtap(sock, parent, index, "floor0", 0);
+    write_one("/proc/sys/net/ipv6/conf/floor0/disable_ipv6");
+    finish_macvtap(sock, index);
+  } else {
     unshare(CLONE_NEWNET);
-    netns = open("/proc/self/ns/net", O_RDONLY);
-    inside = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
     write_one("/proc/sys/net/ipv6/conf/default/disable_ipv6");
+    create_macvtap(sock, parent, index, "floor0", self);
   }
-  create_macvtap(outside, parent, index, "floor0", netns);
-  if (standing) write_one("/proc/sys/net/ipv6/conf/floor0/disable_ipv6");
-  finish_macvtap(inside, index);
   snprintf(path, sizeof path, "/dev/tap%u", index);
   const int tap = open(path, O_RDWR);
   if (tap < 0) return 1;
@@ -52,9 +52,9 @@ int main(int argc, char **argv) {
     const struct rtgenmsg any = {0};
     const int nsid = NETNSA_NSID_NOT_ASSIGNED;
     begin(RTM_NEWNSID, 0, &any, sizeof any);
-    put(NETNSA_FD, &netns, sizeof netns);
+    put(NETNSA_PID, &self, sizeof self);
     put(NETNSA_NSID, &nsid, sizeof nsid);
-    talk(outside, "nsid");
+    talk(sock, "nsid");
   }
   if (argc > 4) {
     char number[16];

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/types.h>
 
 static char buffer[4096];
 static struct nlmsghdr* const message = (struct nlmsghdr*)buffer;
@@ -48,18 +49,19 @@ static void talk(int sock, const char* what) {
   }
 }
 
-/* The same requests as lib/rtnl_device_request.cc makes. */
-static inline void create_macvtap(int sock, unsigned parent, unsigned index, const char* name, int netns) {
+/* The same requests as lib/rtnl_device_request.cc makes. `inside`: a process in another network namespace, where the device
+ * comes to and is up; 0: in the socket's, and down. */
+static inline void create_macvtap(int sock, unsigned parent, unsigned index, const char* name, pid_t inside) {
   const unsigned char mac[6] = {2, (unsigned char)(index >> 16), (unsigned char)(index >> 8), (unsigned char)index, 1,
                                 1};
   const unsigned mode = MACVLAN_MODE_BRIDGE, group = 0x766d7402;
-  struct ifinfomsg link = {
-      .ifi_index = (int)index, .ifi_flags = IFF_ALLMULTI | IFF_NOARP, .ifi_change = IFF_ALLMULTI | IFF_NOARP};
+  const unsigned flags = IFF_ALLMULTI | IFF_NOARP | (inside ? IFF_UP : 0);
+  struct ifinfomsg link = {.ifi_index = (int)index, .ifi_flags = flags, .ifi_change = flags};
   begin(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &link, sizeof link);
   put(IFLA_IFNAME, name, (int)strlen(name) + 1);
   put(IFLA_LINK, &parent, sizeof parent);
   put(IFLA_GROUP, &group, sizeof group);
-  if (netns >= 0) put(IFLA_NET_NS_FD, &netns, sizeof netns);
+  if (inside) put(IFLA_NET_NS_PID, &inside, sizeof inside);
   put(IFLA_ADDRESS, mac, sizeof mac);
   struct rtattr* info = put(IFLA_LINKINFO, NULL, 0);
   put(IFLA_INFO_KIND, "macvtap", 8);
