@@ -84,8 +84,11 @@ std::expected<Child, Error> find_ours(Kernel& kernel, const IfName& name, std::s
     const auto index = kernel.index_of(name);
     if (!index) return fail(index.error());
     if (*index) return fail(not_ours(kernel, name, what, std::nullopt));
-    return fail(Error{ErrorKind::kNotFound,
-                      fmt::format("{} {}: there is no such device (see `virt-macvtap list`)", what, name.str())});
+    return fail(
+        Error{ErrorKind::kNotFound,
+              fmt::format("{} {}: there is no such device in this network namespace (see `virt-macvtap list`; those of "
+                          "`exec` and the helper go with the process that holds them)",
+                          what, name.str())});
   }
   if (!(*child)->ours) return fail(not_ours(kernel, name, what, *child));
   return **child;
