@@ -49,8 +49,8 @@ static void talk(int sock, const char* what) {
   }
 }
 
-/* The same requests as lib/rtnl_device_request.cc makes. `inside`: a process in another network namespace, where the device
- * comes to and is up; 0: in the socket's, and down. */
+/* The same requests as lib/rtnl_device_request.cc makes. `inside`: a process in another network namespace, where the
+ * device comes to and is up; 0: in the socket's, and down. */
 static inline void create_macvtap(int sock, unsigned parent, unsigned index, const char* name, pid_t inside) {
   const unsigned char mac[6] = {2, (unsigned char)(index >> 16), (unsigned char)(index >> 8), (unsigned char)index, 1,
                                 1};
