@@ -64,6 +64,9 @@ constexpr const char* kGuest =
     "macvtap mode "
     "bridge && echo 1 >/proc/sys/net/ipv6/conf/macvtap0/disable_ipv6 && ip link set macvtap0 up\n";
 
+// Their MACs are random, and so would be the addresses that the kernel makes of them.
+constexpr const char* kNoLinkLocal = "echo 1 >/proc/sys/net/ipv6/conf/default/addr_gen_mode\n";
+
 bool has_route(const State& state) {
   return std::ranges::any_of(state.ours, [](const std::string& line) {
     return line.find(" route ") != std::string::npos && line.find("1=c000023d") != std::string::npos;
@@ -123,9 +126,14 @@ std::vector<Case> make_command_cases() {
        .undo = {kClean}},
       {.name = "create", .target = kCreate, .undo = {command({"delete", "tap-a"})}},
       // Two: a crash between them leaves the first complete, which `create` does not take for its own.
-      {.name = "create-two", .target = kCreateTwo, .again = {kClean, kCreateTwo}, .undo = {kDeleteTwo}},
+      {.name = "create-two",
+       .world = kNoLinkLocal,
+       .target = kCreateTwo,
+       .again = {kClean, kCreateTwo},
+       .undo = {kDeleteTwo}},
       // A call that failed has deleted what it could; a name that is gone is then refused, and the others with it.
       {.name = "delete",
+       .world = kNoLinkLocal,
        .before = {kCreateTwo},
        .target = kDeleteTwo,
        .again = {kDeleteTwo, command({"delete", "tap-a"}), command({"delete", "tap-b"})},
