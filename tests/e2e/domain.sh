@@ -151,20 +151,26 @@ guest_run() {
 import os, socket, sys
 path, command = sys.argv[1:]
 token = "begin-%d" % os.getpid()
-with socket.socket(socket.AF_UNIX) as console:
-    console.settimeout(60)
-    console.connect(path)
-    console.sendall(f"echo {token}; {command}\n".encode())
-    begun = False
-    for line in console.makefile(errors="replace"):
-        line = line.rstrip("\n")
-        if line == token:
-            begun = True
-        elif begun and line.startswith("rc="):
-            sys.exit(int(line[3:]))
-        elif begun and not line.startswith("guest-"):    # said meanwhile by `nic` in the guest
-            print(line, flush=True)
-sys.exit("guest_run: the console closed")
+def run():
+    with socket.socket(socket.AF_UNIX) as console:
+        console.settimeout(60)
+        console.connect(path)
+        console.sendall(f"echo {token}; {command}\n".encode())
+        begun = False
+        for line in console.makefile(errors="replace"):
+            line = line.rstrip("\n")
+            if line == token:
+                begun = True
+            elif begun and line.startswith("rc="):
+                sys.exit(int(line[3:]))
+            elif begun and not line.startswith("guest-"):    # said meanwhile by `nic` in the guest
+                print(line, flush=True)
+    sys.exit("guest_run: the console closed")
+try:
+    run()
+except TimeoutError:    # a word got lost on the serial line, once in many hundred guests
+    print(f"guest_run: no answer at {path} to: {command}; once more", file=sys.stderr)
+    run()
 ' "/var/lib/libvirt/qemu/$name.console" "$*"
 }
 
