@@ -207,7 +207,7 @@ TEST_F(ExecTest, AMacWhoseLastHolderIsDyingIsWaitedFor) {
 
 // It has its parent for itself, and is seen by nobody while its namespace dies.
 TEST_F(ExecTest, APassthruDeviceThatIsDyingIsWaitedFor) {
-  for (int i = 0; i < 10; ++i)
+  for (int i = 0; i < 4; ++i)
     for (const char* mode : {"passthru", "passthru", "bridge"})
       ASSERT_EQ(output_of(kExec + ",mode=" + mode + " -- true {0.fd} 2>&1"), "") << mode << " " << i;
 }
