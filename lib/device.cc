@@ -15,6 +15,8 @@ namespace {
 
 constexpr std::string_view kStandingAlias = "virt-macvtap: standing";
 constexpr std::string_view kGuestAlias = "virt-macvtap: guest ";
+constexpr unsigned kUniqueIndices = 0x20000000;
+constexpr unsigned kUniqueIndicesMask = 0xf0000000;
 constexpr std::string_view kUniquePrefix = "vmt";
 constexpr std::string_view kLetters = "abcdefghijklmnopqrstuvwxyz234567";  // RFC 4648, 5 bits each
 
@@ -75,7 +77,11 @@ MacAddress mac_from_text(std::string_view text) {
 }
 
 unsigned unique_index() {
-  return 0x20000000U | (random_value<std::uint32_t>() & 0x0fffffffU);
+  return kUniqueIndices | (random_value<std::uint32_t>() & ~kUniqueIndicesMask);
+}
+
+bool is_unique_index(unsigned index) {
+  return (index & kUniqueIndicesMask) == kUniqueIndices;
 }
 
 IfName unique_name(uid_t user) {

@@ -75,9 +75,9 @@ std::optional<DeviceUse> use_of(const LinkAnswer& link) {
   return user ? std::optional<DeviceUse>(ForUser{*user}) : std::nullopt;
 }
 
-void remove(RtnlSocket& socket, unsigned index) {
+void remove(RtnlSocket& socket, unsigned index, bool node_was_there) {
   // What failed is told; that its remains could not be removed either would only hide it.
-  [[maybe_unused]] const auto status = socket.request(request::delete_link(index), "delete");
+  if (socket.request(request::delete_link(index), "delete") && !node_was_there) remove_tap_node(index);
 }
 
 Status create_once(RtnlSocket& socket, const DeviceSpec& spec, const DeviceUse& use, unsigned index) {
@@ -95,10 +95,7 @@ Status create_once(RtnlSocket& socket, const DeviceSpec& spec, const DeviceUse& 
                      [&](ErrorKind kind) { return why_not_up(socket, spec, kind); });
   };
   auto status = complete();
-  if (!status) {
-    remove(socket, index);
-    if (!node_was_there) remove_tap_node(index);
-  }
+  if (!status) remove(socket, index, node_was_there);
   return status;
 }
 
@@ -242,20 +239,19 @@ Status delete_devices(RtnlSocket& socket, std::span<const DeleteDevices::Device>
   Status result;
   for (std::size_t first = 0; first < devices.size(); first += kChunk) {
     const std::uint32_t group = kDoomedGroups | (unique_index() & 0x7fff);
-    std::size_t members = 0;
-    const auto chunk = devices.subspan(first, std::min(kChunk, devices.size() - first));
-    for (const auto& device : chunk) {
+    std::vector<unsigned> members;
+    for (const auto& device : devices.subspan(first, std::min(kChunk, devices.size() - first))) {
       const auto status = socket.request(request::regroup(device.index, group), "delete " + device.name.str());
-      if (status) ++members;
+      if (status) members.push_back(device.index);
       // Gone already is what was wanted.
       if (!status && status.error().kind != ErrorKind::kNotFound) result = status;
     }
-    if (members == 0) continue;
+    if (members.empty()) continue;
     if (auto status = socket.request(request::delete_group(group), "delete devices"); !status) {
       result = status;
       continue;
     }
-    for (const auto& device : chunk) remove_tap_node(device.index);
+    std::ranges::for_each(members, remove_tap_node);
   }
   return result;
 }

@@ -128,6 +128,7 @@ Status prepare_tap_node(const IfName& name, unsigned index, const std::optional<
 }
 
 void remove_tap_node(unsigned index) {
+  if (!is_unique_index(index)) return;
   const std::string path = tap_path(index);
   struct stat found {};
   if (lstat(path.c_str(), &found) == 0 && S_ISCHR(found.st_mode)) ::unlink(path.c_str());

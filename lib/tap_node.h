@@ -39,7 +39,8 @@ bool has_tap_node(unsigned index);
 Status prepare_tap_node(const IfName& name, unsigned index, const std::optional<NodeOwner>& owner, bool was_there);
 
 // Behind the device: what devtmpfs has not taken along by itself, because create has made it in a /dev of another kind.
-// It would be the tap of whatever device gets the same minor number next.
+// It would be the tap of whatever device gets the same minor number next. Only of a unique_index(): another namespace
+// may have a device, and so a node, with any other.
 void remove_tap_node(unsigned index);
 
 struct TapOptions {

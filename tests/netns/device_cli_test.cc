@@ -117,6 +117,26 @@ TEST_F(DeviceCliTest, ANodeThatWeMakeGoesWithItsDevice) {
   EXPECT_EQ(output_of("ls /dev"), "net\nnull\n");
 }
 
+// /dev/tapN is one for all namespaces: a device of ours that somebody gave a common number shares its name with theirs.
+TEST_F(DeviceCliTest, ANodeStaysThatMayBeAnothersOrWhoseDeviceStays) {
+  run("create tap-web --parent eth0");
+  const std::string node = node_of("tap-web");
+  sh("mount -t tmpfs -o mode=755 tmpfs /dev && mknod /dev/null c 1 3 && mknod /dev/tap7777 c 1 3 && mknod " + node +
+     " c 1 3");
+  sh("ip link add link eth0 name half index 7777 group " + std::to_string(kDeviceGroup) + " type macvtap mode bridge");
+  // Root may unlink it, but not delete the device.
+  EXPECT_EQ(status_of("setpriv --bounding-set -net_admin --inh-caps -net_admin " + kCli + "delete tap-web 2>/run/err"),
+            1);
+  EXPECT_THAT(output_of("cat /run/err"), HasSubstr("Operation not permitted"));
+  EXPECT_TRUE(exists("tap-web"));
+  EXPECT_EQ(access(node.c_str(), F_OK), 0);
+  run("clean");
+  EXPECT_FALSE(exists("tap-web"));
+  EXPECT_FALSE(exists("half"));
+  EXPECT_NE(access(node.c_str(), F_OK), 0);
+  EXPECT_EQ(access("/dev/tap7777", F_OK), 0);
+}
+
 TEST_F(DeviceCliTest, AMacvlanIsAPlainLinkThatSpeaks) {
   run("create box --parent eth0 --type macvlan");
   EXPECT_FALSE(has_flag(link("box"), "NOARP"));
