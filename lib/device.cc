@@ -80,6 +80,13 @@ unsigned unique_index() {
   return kUniqueIndices | (random_value<std::uint32_t>() & ~kUniqueIndicesMask);
 }
 
+std::vector<unsigned> unique_indices(std::size_t count) {
+  std::vector<unsigned> indices;
+  for (unsigned next = unique_index(); indices.size() < count; ++next)
+    indices.push_back(kUniqueIndices | (next & ~kUniqueIndicesMask));
+  return indices;
+}
+
 bool is_unique_index(unsigned index) {
   return (index & kUniqueIndicesMask) == kUniqueIndices;
 }

@@ -82,6 +82,9 @@ MacAddress mac_from_text(std::string_view text);
 // namespaces, so two devices with the same ifindex in two namespaces share one node and an open gets either: out of
 // 2^28 that does not happen by chance, and cannot be arranged.
 unsigned unique_index();
+// As many in a row from a random one on, for devices that are made together: the kernel keeps 64 neighbouring ifindices
+// in one node of its tree, and makes up to three nodes for one that has no neighbour.
+std::vector<unsigned> unique_indices(std::size_t count);
 bool is_unique_index(unsigned index);
 // Same for the name of a self-removing device, alone in its namespace: "vmt", its user in 7 letters, and 5 random ones.
 // Whoever reads it back from a tap fd (TUNGETIFF) knows whose tap it is: together with the ifindex nobody guesses it.

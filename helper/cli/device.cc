@@ -97,10 +97,12 @@ std::expected<std::vector<DeviceSpec>, Error> specs_of(const Arguments& argument
   const auto common = template_of(arguments, names->front());
   if (!common) return fail(common.error());
   if (common->mac && names->size() > 1) return fail(invalid("--mac is for one device, and several are named"));
+  const auto indices = unique_indices(names->size());
   std::vector<DeviceSpec> specs;
-  for (const auto& name : *names) {
+  for (std::size_t i = 0; i < names->size(); ++i) {
     DeviceSpec spec = *common;
-    spec.name = name;
+    spec.name = (*names)[i];
+    spec.index = indices[i];
     if (!spec.mac && spec.mode != MacvlanMode::kPassthru) spec.mac = random_mac();
     if (auto status = check(spec); !status) return fail(status.error());
     specs.push_back(std::move(spec));

@@ -71,6 +71,20 @@ TEST(DeviceNameTest, UniqueNamesAndIndicesAreWhatTheyAreCalled) {
   EXPECT_EQ(names.begin()->str().size(), 15U);
 }
 
+TEST(DeviceNameTest, IndicesOfOneCallAreNeighbours) {
+  const auto some = unique_indices(300);
+  ASSERT_EQ(some.size(), 300U);
+  std::size_t steps_of_one = 0;
+  for (std::size_t i = 0; i < some.size(); ++i) {
+    EXPECT_TRUE(is_unique_index(some[i])) << some[i];
+    if (i > 0 && some[i] == some[i - 1] + 1) ++steps_of_one;
+  }
+  EXPECT_EQ(std::set(some.begin(), some.end()).size(), 300U);
+  EXPECT_GE(steps_of_one, 298U);  // once the range may end
+  EXPECT_NE(unique_indices(1), unique_indices(1));
+  EXPECT_TRUE(unique_indices(0).empty());
+}
+
 TEST(DeviceNameTest, AUniqueNameSaysWhoseItIs) {
   for (const uid_t user : {0U, 1U, 1000U, 65534U, 0xfffffffeU}) EXPECT_EQ(user_of_name(unique_name(user)), user);
   for (const char* other :
