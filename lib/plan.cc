@@ -87,7 +87,7 @@ class Planner {
   }
 
   // With a link's last IPv4 address the kernel drops all its IPv4 routes and neighbours, the permanent ones, too, and
-  // whatever made them (proven by netns/kernel_contract_test).
+  // whatever made them (proven by netns/kernel_cascade_test).
   bool loses_ipv4(const DesiredShim& want) const {
     const auto is_v4 = [](const IpPrefix& p) { return p.address.is_v4(); };
     const Shim* have = shim_on(owned_, want.parent.index);

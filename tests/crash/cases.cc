@@ -75,6 +75,7 @@ bool has_route(const State& state) {
 
 using Manner = Case::Manner;
 
+// At `stopped`, as at each operation that is not ours, the hook makes no call that could be hurt (unit/event_test).
 std::vector<Case> make_hook_cases() {
   return {
       {.name = "prepare", .target = hook("placed", "prepare"), .undo = {kClean}, .manner = Manner::kDeviceHook},

@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// One contract, two kernels: the real one in a private namespace and the fake that the unit tests decide with.
+// What both kernels show and take, one by one.
+#include "tests/netns/kernel_contract.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <map>
-#include <memory>
-
-#include "lib/rtnl_kernel.h"
-#include "tests/fake_kernel.h"
-#include "tests/netns/namespace.h"
 
 namespace vmt {
 namespace {
@@ -16,74 +13,6 @@ namespace {
 using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::SizeIs;
-
-IpAddress ip(const char* text) {
-  return *IpAddress::parse(text);
-}
-const MacAddress kMac = *MacAddress::parse("52:54:00:12:34:56");
-const MacAddress kShimMac = shim_mac(*MacAddress::parse("52:54:00:ee:00:10"));
-const IfName kEth0 = *IfName::parse("eth0");
-
-enum class Which { kFake, kReal };
-
-class KernelContractTest : public NamespaceTest, public testing::WithParamInterface<Which> {
- protected:
-  void SetUp() override {
-    if (GetParam() == Which::kFake) {
-      auto fake = std::make_unique<FakeKernel>();
-      fake->add_parent("eth0", "52:54:00:ee:00:10", {"192.0.2.10/24", "2001:db8:1::10/64"}, "192.0.2.1");
-      fake->add_child(fake->parent(kEth0)->index, "macvtap0", kMac.str().c_str(), MacvlanMode::kBridge);
-      fake->add_foreign_route("192.0.2.99", fake->parent(kEth0)->index);
-      fake_ = fake.get();
-      kernel_ = std::move(fake);
-    } else {
-      NamespaceTest::SetUp();
-      if (IsSkipped() || HasFatalFailure()) return;
-      add_lan();
-      sh("ip -6 route del default");
-      sh("ip link add link eth0 name macvtap0 address " + kMac.str() +
-         " type macvtap mode bridge && ip link set macvtap0 up");
-      sh("ip route add 192.0.2.99 dev eth0");
-      auto real = RtnlKernel::open();
-      ASSERT_TRUE(real) << real.error().message;
-      kernel_ = std::make_unique<RtnlKernel>(std::move(*real));
-    }
-    parent_ = kernel_->parent(kEth0)->index;
-  }
-
-  void remove_link(const char* name, unsigned index) {
-    if (fake_ != nullptr)
-      fake_->remove_link(index);
-    else
-      sh(std::string("ip link del ") + name);
-  }
-
-  void add_macvtap(const std::string& name, const std::string& mac) {
-    if (fake_ != nullptr)
-      fake_->add_child(parent_, name.c_str(), mac.c_str(), MacvlanMode::kBridge);
-    else
-      sh("ip link add link eth0 name " + name + " address " + mac + " type macvtap mode bridge");
-  }
-  void make_shim() {
-    ASSERT_TRUE(kernel_->apply(CreateShim{parent_, kEth0, kShimMac}));
-    ASSERT_TRUE(kernel_->apply(FinishShim{parent_, ShimRole::kGuests}));
-  }
-  void add_web() {
-    ASSERT_TRUE(kernel_->apply(AddNeighbour{parent_, ip("192.0.2.61"), kMac}));
-    ASSERT_TRUE(kernel_->apply(AddNeighbour{parent_, ip("2001:db8:1::61"), kMac}));
-    ASSERT_TRUE(kernel_->apply(AddRoute{parent_, ip("192.0.2.61"), ip("192.0.2.10"), false}));
-    ASSERT_TRUE(kernel_->apply(AddRoute{parent_, ip("2001:db8:1::61"), ip("2001:db8:1::10"), false}));
-  }
-  Owned owned(const Scope& scope = {}) {
-    auto found = kernel_->owned(scope);
-    EXPECT_TRUE(found) << found.error().message;
-    return found.value_or(Owned{});
-  }
-
-  std::unique_ptr<Kernel> kernel_;
-  FakeKernel* fake_ = nullptr;
-  unsigned parent_ = 0;
-};
 
 TEST_P(KernelContractTest, DescribesAParentByNameAndIndex) {
   for (const auto& parent : {kernel_->parent(kEth0), kernel_->parent(parent_)}) {
@@ -327,78 +256,6 @@ TEST_P(KernelContractTest, ProxiesAndAddressesComeAndGo) {
   EXPECT_TRUE(kernel_->apply(DeleteAddress{parent_, *IpPrefix::parse("192.0.2.60/32")}));
   EXPECT_THAT(owned().shims.at(0).proxied, IsEmpty());
   EXPECT_THAT(owned().shims.at(0).addresses, SizeIs(1));
-}
-
-TEST_P(KernelContractTest, DeletingTheShimTakesEverythingOnItAlong) {
-  make_shim();
-  add_web();
-  const Shim shim = owned().shims.at(0);
-  ASSERT_TRUE(kernel_->apply(DeleteShim{shim.index, shim.name}));
-  EXPECT_THAT(owned().shims, IsEmpty());
-  EXPECT_THAT(owned().routes, IsEmpty());
-  EXPECT_THAT(owned().neighbours, IsEmpty());
-  EXPECT_EQ((*kernel_->route_to(ip("192.0.2.61")))->device, parent_);
-  EXPECT_THAT(*kernel_->children(), SizeIs(1));
-  const auto again = kernel_->apply(DeleteShim{shim.index, shim.name});
-  ASSERT_FALSE(again);
-  EXPECT_EQ(again.error().kind, ErrorKind::kNotFound);
-}
-
-TEST_P(KernelContractTest, TheParentTakesItsShimAlong) {
-  make_shim();
-  add_web();
-  remove_link("eth0", parent_);
-  EXPECT_THAT(owned().shims, IsEmpty());
-  EXPECT_THAT(owned().routes, IsEmpty());
-}
-
-TEST_P(KernelContractTest, AParentTakenByPassthruIsRefused) {
-  if (fake_ != nullptr) {
-    fake_->remove_link((*kernel_->children())[0].index);
-    fake_->add_child(parent_, "macvtap1", "52:54:00:12:34:99", MacvlanMode::kPassthru);
-  } else {
-    sh("ip link del macvtap0 && ip link add link eth0 name macvtap1 type macvtap mode passthru");
-  }
-  EXPECT_FALSE(kernel_->apply(CreateShim{parent_, kEth0, kShimMac}));
-  EXPECT_THAT(owned().shims, IsEmpty());
-}
-
-TEST_P(KernelContractTest, ARouteNeedsASourceThatTheHostHas) {
-  make_shim();
-  for (const auto& [guest, source] : {std::pair{"192.0.2.61", "192.0.2.9"}, {"2001:db8:1::61", "2001:db8:1::9"}})
-    EXPECT_FALSE(kernel_->apply(AddRoute{parent_, ip(guest), ip(source), false})) << guest;
-  ASSERT_TRUE(kernel_->apply(AddAddress{parent_, *IpPrefix::parse("192.0.2.9")}));
-  EXPECT_TRUE(kernel_->apply(AddRoute{parent_, ip("192.0.2.61"), ip("192.0.2.9"), false}));
-}
-
-TEST_P(KernelContractTest, ALastIpv4AddressTakesAllOfIpv4AlongAndNothingOfIpv6) {
-  make_shim();
-  add_web();
-  for (const char* address : {"192.0.2.8", "192.0.2.9", "2001:db8:1::9"})
-    ASSERT_TRUE(kernel_->apply(AddAddress{parent_, *IpPrefix::parse(address)}));
-  ASSERT_TRUE(kernel_->apply(AddRoute{parent_, ip("192.0.2.62"), ip("192.0.2.9"), true}));
-  ASSERT_TRUE(kernel_->apply(AddRoute{parent_, ip("2001:db8:1::62"), ip("2001:db8:1::9"), true}));
-  ASSERT_TRUE(kernel_->apply(DeleteAddress{parent_, *IpPrefix::parse("192.0.2.9")}));
-  EXPECT_THAT(owned().routes, SizeIs(3));  // the one whose source it was is gone
-  EXPECT_THAT(owned().neighbours, SizeIs(2));
-  ASSERT_TRUE(kernel_->apply(DeleteAddress{parent_, *IpPrefix::parse("192.0.2.8")}));
-  ASSERT_TRUE(kernel_->apply(DeleteAddress{parent_, *IpPrefix::parse("2001:db8:1::9")}));
-  const Owned left = owned();
-  ASSERT_THAT(left.routes, SizeIs(2));
-  for (const auto& route : left.routes)
-    EXPECT_EQ(route.source, route.guest == ip("2001:db8:1::61") ? std::optional(ip("2001:db8:1::10")) : std::nullopt);
-  ASSERT_THAT(left.neighbours, SizeIs(1));
-  EXPECT_EQ(left.neighbours[0].guest, ip("2001:db8:1::61"));
-}
-
-TEST_P(KernelContractTest, AShimAndAnIpv4RouteWorkOnAParentThatIsDown) {
-  if (fake_ != nullptr)
-    fake_->set_parent_state(parent_, false, false, false);
-  else
-    sh("ip link set eth0 down");
-  make_shim();
-  EXPECT_TRUE(owned().shims.at(0).configured);
-  EXPECT_TRUE(kernel_->apply(AddRoute{parent_, ip("192.0.2.61"), ip("192.0.2.10"), false}));
 }
 
 INSTANTIATE_TEST_SUITE_P(Both, KernelContractTest, testing::Values(Which::kFake, Which::kReal),

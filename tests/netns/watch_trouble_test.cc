@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// The watcher on the real kernel, when there is too much of something: frames, guests, parents, news; or too little.
+// The watcher on the real kernel, when there is too much of something: guests, parents, news; or too little.
 #include <fmt/core.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -11,9 +11,7 @@
 #include <random>
 #include <sstream>
 
-#include "lib/device.h"
-#include "tests/netns/claims.h"
-#include "tests/netns/watch_fixture.h"
+#include "tests/netns/watch_trouble_fixture.h"
 
 namespace vmt {
 namespace {
@@ -25,177 +23,6 @@ using Clock = std::chrono::steady_clock;
 
 constexpr const char* kWeb = kMac;
 constexpr const char* kDb = "52:54:00:12:34:62";
-
-class WatchTroubleTest : public WatchTest {
- protected:
-  std::string status(const std::string& key) {
-    std::ifstream file(fmt::format("/proc/{}/status", watcher()));
-    for (std::string line; std::getline(file, line);)
-      if (line.starts_with(key + ":")) return line.substr(key.size() + 1);
-    return {};
-  }
-  double resident_mib() { return std::stod(status("VmRSS")) / 1024; }
-  unsigned long wake_ups() { return std::stoul(status("voluntary_ctxt_switches")); }
-  // Seconds of CPU.
-  double used() {
-    std::ifstream file(fmt::format("/proc/{}/stat", watcher()));
-    std::string word;
-    double ticks = 0;
-    for (int field = 1; file >> word && field <= 15; ++field)
-      if (field >= 14) ticks += std::stod(word);
-    return ticks / static_cast<double>(sysconf(_SC_CLK_TCK));
-  }
-  // Announces it as a guest does that is not answered, until it is learned; nullopt: not in ten seconds.
-  static std::optional<milliseconds> learning_time(const std::string& name, const char* mac,
-                                                   const std::string& address) {
-    const auto start = Clock::now();
-    for (int i = 0; i < 20; ++i) {
-      announce(name, mac, address);
-      for (int wait = 0; wait < 25; ++wait) {
-        if (has_route(address)) return std::chrono::duration_cast<milliseconds>(Clock::now() - start);
-        usleep(10'000);
-      }
-    }
-    return std::nullopt;
-  }
-  // Many macvtaps in one namespace without stacks, m0 to m(count-1), on the parent that `parent` names.
-  static std::string mac_of(unsigned i) { return fmt::format("52:54:01:00:{:02x}:{:02x}", i / 256, i % 256); }
-  static void add_many(unsigned count, const std::function<std::string(unsigned)>& parent) {
-    const unsigned base = unique_index();
-    {
-      std::ofstream batch("/run/batch");
-      for (unsigned i = 0; i < count; ++i)
-        batch << fmt::format("link add link {} name m{} index {} address {} netns many up type macvtap mode bridge\n",
-                             parent(i), i, base + i, mac_of(i));
-    }
-    sh("ip netns add many && ip netns set many auto && ip netns exec many sh -c 'echo 1 "
-       ">/proc/sys/net/ipv6/conf/default/disable_ipv6' && ip -batch /run/batch");
-  }
-  // Each says that it has its address, one right after the other.
-  static void announce_all(unsigned count, const std::function<std::string(unsigned)>& address) {
-    const Fd inside(::open("/run/netns/many", O_RDONLY | O_CLOEXEC));
-    const auto status = in_netns(inside.get(), [&]() -> Status {
-      const Fd socket(::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0));
-      for (unsigned i = 0; i < count; ++i) {
-        const Frame frame = claims(mac_of(i), address(i))[0];
-        sockaddr_ll to{};
-        to.sll_family = AF_PACKET;
-        to.sll_ifindex = static_cast<int>(if_nametoindex(fmt::format("m{}", i).c_str()));
-        if (sendto(socket.get(), frame.data(), frame.size(), 0, reinterpret_cast<sockaddr*>(&to), sizeof to) < 0)
-          return fail(errno_error(errno, "send frame"));
-      }
-      return {};
-    });
-    ASSERT_TRUE(status) << status.error().message;
-  }
-  static std::size_t routes() { return std::stoul(output_of("ip -4 route show proto 118 | grep -c 'dev vmt-'")); }
-  static void print(const std::string& text) { std::fprintf(stderr, "  %s\n", text.c_str()); }
-};
-
-// ---- floods ---------------------------------------------------------------------------------------------------------
-
-std::mt19937& dice() {
-  static std::mt19937 generator(1);
-  return generator;
-}
-
-std::string some_address(bool v4) {
-  return v4 ? fmt::format("192.0.2.{}", 100 + dice()() % 150)
-            : fmt::format("2001:db8:1::{:x}:{:x}", dice()() % 0xffff, dice()() % 0xffff);
-}
-
-MacAddress some_mac() {
-  const auto dice_roll = dice()();
-  return *MacAddress::from_bytes(hex(fmt::format("5255{:08x}", dice_roll)));
-}
-
-// A frame of a kind of flood.
-struct FloodKind {
-  const char* name;
-  Frame (*frame)();
-};
-
-Frame garbage() {
-  Frame frame = claims(kWeb, some_address(dice()() % 2 == 0))[0];
-  frame.resize(15 + dice()() % 1000);
-  for (std::size_t i = 14; i < frame.size(); ++i) frame[i] = static_cast<std::uint8_t>(dice()());
-  if (frame[12] == 0x86 && frame.size() > 54) frame[20] = 58, frame[54] = static_cast<std::uint8_t>(135 + dice()() % 2);
-  return frame;
-}
-
-const FloodKind kFloods[] = {
-    {"OneAddress", [] { return claims(kWeb, "192.0.2.61")[0]; }},
-    {"RandomAddresses", [] { return claims(kWeb, some_address(dice()() % 2 == 0))[0]; }},
-    {"Garbage", garbage},
-    {"RandomMacs", [] { return claims(some_mac().str(), some_address(true))[0]; }},
-    {"Solicitations", [] { return claims(kWeb, some_address(false))[dice()() % 2]; }},
-    // From guest to guest: the kernel shows such frames to those who listen on the parent, too.
-    {"AnswersToAGuest",
-     [] { return put(claims_v4(some_mac(), *IpAddress::parse("192.0.2.66"))[1], 0, MacAddress::parse(kDb)->bytes()); }},
-    // Each makes the kernel change its mind about a neighbour, and tell of it.
-    {"TheKernelsCache", [] { return claims_v6(some_mac(), *IpAddress::parse("2001:db8:1::66"))[0]; }},
-};
-
-class WatchFloodTest : public WatchTroubleTest, public testing::WithParamInterface<FloodKind> {};
-
-// The numbers belong to a bench; the limits here are those of something that has gone wrong.
-TEST_P(WatchFloodTest, CostsLittleAndKeepsNobodyElseFromBeingHeard) {
-  add_tap_guest("web", kWeb);
-  add_tap_guest("db", kDb);
-  start();
-  ASSERT_TRUE(learning_time("db", kDb, "192.0.2.60"));
-  std::vector<Frame> frames;
-  for (int i = 0; i < 4096; ++i) frames.push_back(GetParam().frame());
-  const double resident = resident_mib();
-  const double cpu = used();
-  const auto start = Clock::now();
-  Flood flood("web", "g0", std::move(frames), 100'000);
-  usleep(1'000'000);
-  const auto others = learning_time("db", kDb, "192.0.2.62");
-  usleep(static_cast<unsigned>(
-      std::chrono::duration_cast<std::chrono::microseconds>(start + std::chrono::seconds(5) - Clock::now()).count()));
-  const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
-  const double share = (used() - cpu) / seconds;
-  flood.stop();
-  const double growth = resident_mib() - resident;
-  print(fmt::format("{}: {:.0f} frames a second, {:.2f} % CPU, another guest learned in {} ms, {:+.2f} MiB of {:.1f}",
-                    GetParam().name, static_cast<double>(flood.sent()) / seconds, 100 * share,
-                    others ? others->count() : -1, growth, resident));
-  EXPECT_LT(share, 0.2);
-  ASSERT_TRUE(others);
-  EXPECT_LT(*others, milliseconds(3000));
-  EXPECT_LT(growth, 1.0);
-  // Heard again. What it has claimed meanwhile makes room for what it has.
-  sh("ip -n web addr add 192.0.2.77/24 dev g0");
-  EXPECT_TRUE(learning_time("web", kWeb, "192.0.2.77") || learning_time("web", kWeb, "192.0.2.77"));
-  EXPECT_LT(std::ranges::count(log(), '\n'), 20);
-}
-
-INSTANTIATE_TEST_SUITE_P(Kinds, WatchFloodTest, testing::ValuesIn(kFloods),
-                         [](const auto& kind) { return std::string(kind.param.name); });
-
-TEST_F(WatchTroubleTest, ABusyLanWakesItAHundredTimesASecond) {
-  add_tap_guest("web", kWeb);
-  start();
-  ASSERT_TRUE(eventually([] { return !shims().empty(); }));
-  std::vector<Frame> frames;
-  for (int i = 0; i < 254; ++i) frames.push_back(claims("52:54:02:00:00:01", fmt::format("192.0.2.{}", 1 + i))[2]);
-  for (unsigned i = 0; i < frames.size(); ++i)
-    frames[i] = put(frames[i], 10, std::array{std::uint8_t(i), std::uint8_t(0)});
-  for (unsigned i = 0; i < frames.size(); ++i)
-    frames[i] = put(frames[i], 26, std::array{std::uint8_t(i), std::uint8_t(0)});
-  const auto before = wake_ups();
-  const double cpu = used();
-  Flood lan("peer", "eth0", frames, 1'000);
-  usleep(3'000'000);
-  lan.stop();
-  print(fmt::format("{} frames: {} wake-ups, {:.2f} % CPU", lan.sent(), wake_ups() - before, 100 * (used() - cpu) / 3));
-  EXPECT_GT(lan.sent(), 2'500U);
-  EXPECT_LT(wake_ups() - before, 2 * 3 * 100U + 50);
-  EXPECT_THAT(log(), IsEmpty());
-}
-
-// ---- many -----------------------------------------------------------------------------------------------------------
 
 TEST_F(WatchTroubleTest, GuestsOnTwoParentsClaimTheSameAddress) {
   sh("ip netns add peer1 && ip link add eth1 address 52:54:00:ee:01:10 type veth peer name eth0 netns peer1 && ip addr "
