@@ -5,7 +5,7 @@
 //   {"devices": [
 //     {"name": "tap-web", "ifindex": 7, "kind": "macvtap" or "macvlan", "nsid": 3 or null for this namespace,
 //      "parent": "eth0" or null for one in another namespace, "mode": "bridge", "mac": "...", "mtu": 1500,
-//      "state": "up" or "down" or "no carrier", "queues": 1,
+//      "state": "up" or "down" or "no carrier", "allmulticast": true, "queues": 1,
 //      "holders": [{"pid": 4711, "command": "qemu-system-x86", "fds": 1}],
 //      "ours": true, "use": "standing" or "guest" or "user" or "host access" or "unfinished" or null for not ours,
 //      "guest": "UUID" or null, "user": "alice" or null,
@@ -65,6 +65,7 @@ Json device_json(const DeviceStatus& device) {
           {"mac", link.mac.str()},
           {"mtu", link.mtu},
           {"state", state_of(device)},
+          {"allmulticast", link.allmulticast},
           {"queues", queues_of(device)},
           {"holders", holders_json(device.holders)},
           {"ours", link.ours || device.shim},

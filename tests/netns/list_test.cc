@@ -40,6 +40,7 @@ TEST_F(DeviceCliTest, ListAgreesWithIpAboutEverybodysDevices) {
       EXPECT_EQ(ours["mac"], one["address"]);
       EXPECT_EQ(ours["mtu"], one["mtu"]);
       EXPECT_EQ(ours["state"] == "up", has_flag(one, "UP"));
+      EXPECT_EQ(ours["allmulticast"], has_flag(one, "ALLMULTI"));
       EXPECT_EQ(ours["nsid"], nullptr);
       EXPECT_EQ(ours["queues"], 0);
       EXPECT_THAT(ours["holders"], IsEmpty());
