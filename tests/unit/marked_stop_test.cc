@@ -5,6 +5,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "lib/algorithm.h"
 #include "lib/host_access.h"
 #include "lib/plan.h"
@@ -102,6 +104,28 @@ TEST_F(MarkedStopTest, TheLastGuestIsForPlanStopWhichTakesTheMarkAlong) {
   EXPECT_THAT(kernel_.owned({})->marks, IsEmpty());
   start(db_);
   EXPECT_THAT(apply(*plan_stop(kernel_, db_)), Contains(HasSubstr("delete shim")));
+}
+
+// Somebody has deleted the guest's own, and made them by hand since.
+TEST_F(MarkedStopTest, WhatIsManualAtTheGuestsAddressesStays) {
+  const auto make_by_hand = [&] {
+    const unsigned shim = kernel_.owned({})->shims.at(0).index;
+    ASSERT_TRUE(kernel_.apply(DeleteRoute{shim, ip("192.0.2.61"), false}));
+    ASSERT_TRUE(kernel_.apply(AddRoute{eth0_, ip("192.0.2.61"), ip("192.0.2.10"), true}));
+    ASSERT_TRUE(kernel_.apply(DeleteNeighbour{shim, ip("2001:db8:1::61")}));
+    ASSERT_TRUE(kernel_.apply(AddNeighbour{eth0_, ip("2001:db8:1::61"), mac(kWebMac), Origin::kManual}));
+  };
+  const auto expect_by_hand = [&](const char* way) {
+    const Owned left = *kernel_.owned({});
+    EXPECT_TRUE(std::ranges::any_of(left.routes, [](const auto& r) { return r.guest == ip("192.0.2.61"); })) << way;
+    EXPECT_THAT(left.neighbours, Contains(testing::Field(&GuestNeighbour::origin, Origin::kManual))) << way;
+    EXPECT_FALSE(contains(left.neighbours, ip("192.0.2.61"), &GuestNeighbour::guest)) << way;
+  };
+  make_by_hand();
+  ASSERT_TRUE(stop(web_));
+  expect_by_hand("by its mark");
+  apply(*plan_stop(kernel_, web_));
+  expect_by_hand("by all that there is");
 }
 
 TEST_F(MarkedStopTest, AManualShimStaysAnyway) {
