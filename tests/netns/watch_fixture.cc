@@ -7,6 +7,7 @@
 #include <net/ethernet.h>
 #include <net/if.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -59,6 +60,8 @@ void WatchTest::start(const std::string& options, const std::string& as) {
   setsockopt(socket.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
   watcher_ = fork();
   if (watcher_ == 0) {
+    // Else it would stay when a test is stopped, with the pipe that whoever runs the tests waits for.
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     setenv("NOTIFY_SOCKET", kNotify, 1);
     const std::string command = fmt::format("exec {} {}/virt-macvtap watch {} 2>>{}", as, kBuild, options, kLog);
     execl("/bin/sh", "sh", "-c", command.c_str(), nullptr);
@@ -72,7 +75,12 @@ void WatchTest::start(const std::string& options, const std::string& as) {
 void WatchTest::stop(int signal) {
   kill(watcher_, signal);
   int status = 0;
-  ASSERT_EQ(waitpid(watcher_, &status, 0), watcher_);
+  const bool ended = eventually([&] { return waitpid(watcher_, &status, WNOHANG) == watcher_; });
+  EXPECT_TRUE(ended) << "signal " << signal << " does not end it";
+  if (!ended) {
+    kill(watcher_, SIGKILL);
+    waitpid(watcher_, &status, 0);
+  }
   if (signal == SIGTERM) {
     EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
   }
