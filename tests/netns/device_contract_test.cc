@@ -247,8 +247,15 @@ TEST_P(DeviceContractTest, ADeviceWithATakenMacCannotBeSetUpLaterEither) {
   add_foreign("theirs", kMac);
   ChangeDevice up = change();
   up.up = true;
+  // The kernel has changed these by the time it refuses that.
+  up.mode = MacvlanMode::kVepa;
+  up.mtu = 1400;
+  up.allmulticast = false;
   expect_error(kernel_->apply(up), ErrorKind::kInUse);
   EXPECT_FALSE(child().up);
+  EXPECT_EQ(child().mode, MacvlanMode::kBridge);
+  EXPECT_EQ(child().mtu, 1500U);
+  EXPECT_TRUE(child().allmulticast);
 }
 
 TEST_P(DeviceContractTest, DeletingTakesWhatIsNamedAndNothingElse) {
