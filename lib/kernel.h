@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // The one seam between deciding and doing. RtnlKernel is the real one, tests/fake_kernel.h the honest fake; one
-// contract suite (tests/netns/kernel_contract.h) runs on both.
+// contract suite (tests/netns/contract.h) runs on both.
 #pragma once
 
 #include <optional>

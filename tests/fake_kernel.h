@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // The honest fake: a host in memory that behaves as the kernel does where plans can tell, cascades and refusals
-// included. netns/kernel_contract.h is what runs one suite on it and on the real kernel, so that it cannot drift.
+// included. netns/contract.h is what runs one suite on it and on the real kernel, so that it cannot drift.
 #pragma once
 
 #include <map>

@@ -3,11 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <memory>
-
-#include "lib/rtnl_kernel.h"
-#include "tests/fake_kernel.h"
-#include "tests/netns/namespace.h"
+#include "tests/netns/contract.h"
 
 namespace vmt {
 namespace {
@@ -16,32 +12,12 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::SizeIs;
 
-const IfName kEth0 = *IfName::parse("eth0");
-const IfName kTap = *IfName::parse("tap-web");
-const MacAddress kMac = *MacAddress::parse("52:54:00:12:34:56");
-const MacAddress kOtherMac = *MacAddress::parse("52:54:00:12:34:57");
-const MacAddress kParentMac = *MacAddress::parse("52:54:00:ee:00:10");
-
-enum class Which { kFake, kReal };
-
-class DeviceContractTest : public NamespaceTest, public testing::WithParamInterface<Which> {
+class DeviceContractTest : public ContractTest {
  protected:
-  void SetUp() override {
-    if (GetParam() == Which::kFake) {
-      auto fake = std::make_unique<FakeKernel>();
-      fake->add_parent("eth0", kParentMac.str().c_str(), {"192.0.2.10/24"});
-      fake_ = fake.get();
-      kernel_ = std::move(fake);
-    } else {
-      NamespaceTest::SetUp();
-      if (IsSkipped() || HasFatalFailure()) return;
-      add_lan();
-      auto real = RtnlKernel::open();
-      ASSERT_TRUE(real) << real.error().message;
-      kernel_ = std::make_unique<RtnlKernel>(std::move(*real));
-    }
-    parent_ = kernel_->parent(kEth0)->index;
-  }
+  static inline const IfName kTap = *IfName::parse("tap-web");
+  static inline const MacAddress kOtherMac = *MacAddress::parse("52:54:00:12:34:57");
+
+  void furnish(FakeKernel& fake) override { fake.add_parent("eth0", kParentMac.str().c_str(), {"192.0.2.10/24"}); }
 
   // Somebody else's, up.
   void add_foreign(const char* name, const MacAddress& mac, const char* mode = "bridge") {
@@ -85,10 +61,6 @@ class DeviceContractTest : public NamespaceTest, public testing::WithParamInterf
     return found && *found ? **found : Child{.name = name, .mac = kMac, .mode = MacvlanMode::kSource};
   }
   std::vector<Child> children() { return *kernel_->children(); }
-
-  std::unique_ptr<Kernel> kernel_;
-  FakeKernel* fake_ = nullptr;
-  unsigned parent_ = 0;
 };
 
 void expect_error(const Status& status, ErrorKind kind, const char* words = "") {
@@ -278,8 +250,7 @@ TEST_P(DeviceContractTest, DeletingTakesWhatIsNamedAndNothingElse) {
   EXPECT_FALSE(child(*IfName::parse("theirs")).ours);
 }
 
-INSTANTIATE_TEST_SUITE_P(Both, DeviceContractTest, testing::Values(Which::kFake, Which::kReal),
-                         [](const auto& which) { return which.param == Which::kFake ? "Fake" : "Real"; });
+INSTANTIATE_TEST_SUITE_P(Both, DeviceContractTest, ContractTest::both(), ContractTest::name);
 
 }  // namespace
 }  // namespace vmt

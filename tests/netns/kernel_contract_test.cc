@@ -258,8 +258,7 @@ TEST_P(KernelContractTest, ProxiesAndAddressesComeAndGo) {
   EXPECT_THAT(owned().shims.at(0).addresses, SizeIs(1));
 }
 
-INSTANTIATE_TEST_SUITE_P(Both, KernelContractTest, testing::Values(Which::kFake, Which::kReal),
-                         [](const auto& which) { return which.param == Which::kFake ? "Fake" : "Real"; });
+INSTANTIATE_TEST_SUITE_P(Both, KernelContractTest, ContractTest::both(), ContractTest::name);
 
 }  // namespace
 }  // namespace vmt
