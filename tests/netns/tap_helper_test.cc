@@ -228,7 +228,7 @@ TEST_F(TapHelperTest, TheListDecidesByUserGroupModeAndMac) {
       {"allow eth0\ninclude /etc/qemu/secret", "eth0/52:54:00:12:34:56", 1000, {}, false},
   };
   sh("ip link property add dev eth0 altname lan && ip link add link eth0 name mv0 type macvlan mode bridge");
-  sh("echo allow eth0 >/etc/qemu/more && install -m 600 /etc/qemu/more /etc/qemu/secret");
+  sh("echo allow eth0 >/etc/qemu/more && chmod 644 /etc/qemu/more && install -m 600 /etc/qemu/more /etc/qemu/secret");
   before_ = world();
   for (const auto& row : kRows) {
     allow(row.list);
