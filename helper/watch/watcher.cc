@@ -138,7 +138,7 @@ bool Watcher::matters(const Event& event) {
       }
       // What guests do to the shim's own neighbour cache is no news.
       return event.protocol == kGuestProtocol || event.protocol == kLearnedProtocol ||
-             learning_.knows(event.address->address);
+             event.protocol == kMarkProtocol || learning_.knows(event.address->address);
   }
   return false;
 }

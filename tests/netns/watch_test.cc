@@ -209,7 +209,8 @@ TEST_F(WatchTest, AParentWithoutAnAddressIsNamedAndServedWhenItGetsOne) {
 void write_status(const std::string& name, const std::string& metadata) {
   std::filesystem::create_directories("/run/libvirt/qemu");
   std::ofstream("/run/libvirt/qemu/new")
-      << "<domstatus state='running'><domain type='kvm' id='1'><name>" << name << "</name><metadata>" << metadata
+      << "<domstatus state='running'><domain type='kvm' id='1'><name>" << name
+      << "</name><uuid>6d4bd1b3-6b4e-4f0a-9d3f-2a4f0c8f5a01</uuid><metadata>" << metadata
       << "</metadata><devices><interface type='direct'><mac address='" << kWeb
       << "'/><source dev='eth0' mode='bridge'/></interface></devices></domain></domstatus>";
   std::filesystem::rename("/run/libvirt/qemu/new", "/run/libvirt/qemu/" + name + ".xml");
@@ -226,6 +227,18 @@ TEST_F(WatchTest, AGuestWhoseMetadataSaysNoGetsNothing) {
   EXPECT_TRUE(never([] { return has_route("192.0.2.61"); }));
   announce("db", kDb, "192.0.2.62");
   EXPECT_TRUE(eventually([] { return has_route("192.0.2.62"); }));
+}
+
+// It may be all that a guest without an address has.
+TEST_F(WatchTest, AMarkThatSomebodyDeletesIsMadeAgain) {
+  const auto marked = [] { return status_of("ip neigh show nud permanent | grep -q 'proto 121'") == 0; };
+  write_status("web", "");
+  add_tap_guest("web", kWeb);
+  start();
+  ASSERT_TRUE(eventually(marked));
+  sh("sleep 1");  // the news of the start are past
+  sh("ip neigh flush nud permanent dev $(ls /sys/class/net | grep vmt-)");
+  EXPECT_TRUE(eventually(marked));
 }
 
 // No hook hears of a hot-plugged NIC, but its addresses may be written down.
