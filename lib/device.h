@@ -82,8 +82,8 @@ MacAddress mac_from_text(std::string_view text);
 // namespaces, so two devices with the same ifindex in two namespaces share one node and an open gets either: out of
 // 2^28 that does not happen by chance, and cannot be arranged.
 unsigned unique_index();
-// As many in a row from a random one on, for devices that are made together: the kernel keeps 64 neighbouring ifindices
-// in one node of its tree, and makes up to three nodes for one that has no neighbour.
+// As many in a row from a random one on, for devices that are made together: neighbours share the nodes of the kernel's
+// tree of ifindices, of which each that is alone needs some of its own (tests/bench/README.md, `many`).
 std::vector<unsigned> unique_indices(std::size_t count);
 bool is_unique_index(unsigned index);
 // Same for the name of a self-removing device, alone in its namespace: "vmt", its user in 7 letters, and 5 random ones.
