@@ -144,7 +144,7 @@ Output World::sync() {
     carry_out(fake, stale);
   };
   stale_.clear();
-  meddled_ = false;
+  meddled_ = unproxied_ = false;
   const Owned before = owned();
   const Output output = cli(fmt::format("sync{}", kConnect), same);
   const Owned after = owned();

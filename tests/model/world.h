@@ -115,7 +115,8 @@ class World {
   std::map<IpAddress, std::string> foreign_routes_;  // and the parent's name
   std::set<IpAddress> contended_;                    // claimed by two at some time
   bool meddled_ = false;                             // with what the kernel tells nobody of, since the last sync
-  std::string said_;                                 // by hooks and commands
+  bool unproxied_ = false;  // so, too: a shim's proxy entries, which any news of it brings back
+  std::string said_;        // by hooks and commands
   std::string story_;
 };
 

@@ -123,6 +123,7 @@ void World::meddle(const Shim& shim, unsigned how) {
       fmt::format("ip neigh flush nud permanent dev {0}; ip -6 neigh flush proxy dev {0}", name),
   };
   if (how % commands.size() < 3) meddled_ = true;
+  if (how % commands.size() == 5) unproxied_ = true;
   shell(commands[how % commands.size()]);
 }
 
