@@ -91,14 +91,21 @@ TEST_F(KernelFactsTest, OnlyAPermanentProxySurvivesALostCarrier) {
 // So nobody but a `sync`, or a watcher that looks for another reason, makes one again that somebody has deleted.
 TEST_F(KernelFactsTest, AProxyEntryComesAndGoesWithoutAWordAndANeighbourDoesNot) {
   sh("ip link add link eth0 name m0 type macvlan mode bridge && ip link set m0 up");
-  const std::string listened = "grep -q 'Deleted 192.0.2.1 ' /run/news && exit; sleep 0.01; done; exit 1";
-  sh("timeout 20 ip monitor neigh >/run/news & for i in $(seq 500); do ip neigh add 192.0.2.1 dev m0 lladdr "
-     "52:54:00:00:00:01 nud permanent; ip neigh del 192.0.2.1 dev m0; " +
-     listened);
-  sh("ip neigh add proxy 2001:db8:1::10 dev m0 && ip neigh del proxy 2001:db8:1::10 dev m0");
-  sh("ip neigh add proxy 2001:db8:1::11 dev m0 && ip -6 neigh flush proxy dev m0");
-  sh("ip neigh add 192.0.2.2 dev m0 lladdr 52:54:00:00:00:02 nud permanent && ip neigh del 192.0.2.2 dev m0");
-  sh("for i in $(seq 500); do grep -q 'Deleted 192.0.2.2 ' /run/news && exit; sleep 0.01; done; exit 1");
+  sh(R"(
+    until_told_of() {
+        for i in $(seq 500); do
+            ip neigh add $1 dev m0 lladdr 52:54:00:00:00:01 nud permanent && ip neigh del $1 dev m0
+            grep -q "Deleted $1 " /run/news && return
+            sleep 0.01
+        done
+        return 1
+    }
+    ip monitor neigh >/run/news &
+    trap "kill $!" EXIT
+    until_told_of 192.0.2.1 &&
+        ip neigh add proxy 2001:db8:1::10 dev m0 && ip neigh del proxy 2001:db8:1::10 dev m0 &&
+        ip neigh add proxy 2001:db8:1::11 dev m0 && ip -6 neigh flush proxy dev m0 &&
+        until_told_of 192.0.2.2)");
   EXPECT_EQ(output_of("ip neigh show proxy dev m0"), "");
   EXPECT_THAT(output_of("cat /run/news"), Not(HasSubstr("2001:db8:1::1")));
 }
