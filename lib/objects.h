@@ -49,6 +49,9 @@ struct Child {
   bool carrier = false;   // with the parent's; LOWERLAYERDOWN otherwise
   std::uint32_t mtu = 0;  // bytes
   bool allmulticast = false;
+  bool promiscuous = true;            // false: in mode passthru its parent does not take every frame
+  std::uint32_t bc_queue_length = 0;  // frames that it asked for
+  std::vector<MacAddress> allowed;    // whose frames it gets, for mode source
   bool ours = false;                  // carries our device tag; a shim is not one of these
   std::optional<DeviceUse> use = {};  // of a device of ours: nullopt while it is unfinished
   std::optional<int> nsid = {};       // the network namespace it is in, when that is another than the caller's

@@ -21,6 +21,10 @@ namespace {
 // Times for user space are in ticks of 1/USER_HZ, which is 100 everywhere.
 constexpr std::int64_t kMillisecondsPerTick = 10;
 
+std::span<const std::uint8_t> bytes_of(const nlattr* attribute) {
+  return {static_cast<const std::uint8_t*>(nla_data(attribute)), static_cast<std::size_t>(nla_len(attribute))};
+}
+
 // The attributes of a message or of a nest, by type. An attribute that is too short for its reader reads as absent.
 template <int kMax>
 class Attributes {
@@ -33,8 +37,7 @@ class Attributes {
 
   std::span<const std::uint8_t> bytes(int type) const {
     const nlattr* attribute = table_[type];
-    if (attribute == nullptr) return {};
-    return {static_cast<const std::uint8_t*>(nla_data(attribute)), static_cast<std::size_t>(nla_len(attribute))};
+    return attribute != nullptr ? bytes_of(attribute) : std::span<const std::uint8_t>{};
   }
   template <typename T>
   std::optional<T> number(int type) const {
@@ -89,6 +92,17 @@ void decode_sysctls(nlattr* af_spec, LinkAnswer& link) {
   link.accept_ra = entry(conf, DEVCONF_ACCEPT_RA);
 }
 
+std::vector<MacAddress> macs_of(nlattr* list) {
+  std::vector<MacAddress> macs;
+  nlattr* one;
+  int left;
+  nla_for_each_nested(one, list, left) {
+    const auto mac = MacAddress::from_bytes(bytes_of(one));
+    if (mac) macs.push_back(*mac);
+  }
+  return macs;
+}
+
 void decode_kind(nlattr* link_info, LinkAnswer& link) {
   const Attributes<IFLA_INFO_MAX> info(link_info);
   link.kind = info.text(IFLA_INFO_KIND);
@@ -96,6 +110,9 @@ void decode_kind(nlattr* link_info, LinkAnswer& link) {
   const Attributes<IFLA_MACVLAN_MAX> data(info.at(IFLA_INFO_DATA));
   const auto mode = mode_from_kernel(data.u32(IFLA_MACVLAN_MODE));
   if (mode) link.mode = *mode;
+  link.promiscuous = (data.number<std::uint16_t>(IFLA_MACVLAN_FLAGS).value_or(0) & MACVLAN_FLAG_NOPROMISC) == 0;
+  link.bc_queue_length = data.u32(IFLA_MACVLAN_BC_QUEUE_LEN);
+  if (nlattr* list = data.at(IFLA_MACVLAN_MACADDR_DATA)) link.allowed = macs_of(list);
 }
 
 }  // namespace
@@ -115,6 +132,7 @@ std::optional<LinkAnswer> decode_link(nlmsghdr* message) {
                   .alias = {},
                   .kind = {},
                   .mode = {},
+                  .allowed = {},
                   .arp_filter = {},
                   .forwarding6 = {},
                   .proxy_ndp = {},

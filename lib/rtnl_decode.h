@@ -29,7 +29,10 @@ struct LinkAnswer {
   std::uint32_t group = 0;
   std::string alias;
   std::string kind;                 // "macvlan", "macvtap", "bridge", ...; empty for hardware
-  std::optional<MacvlanMode> mode;  // of a macvlan or macvtap
+  std::optional<MacvlanMode> mode;  // this and the next three: of a macvlan or macvtap
+  bool promiscuous = true;
+  std::uint32_t bc_queue_length = 0;  // frames
+  std::vector<MacAddress> allowed;
   // Per-device sysctls, which the kernel sends along; nullopt where the protocol is off.
   std::optional<int> arp_filter, forwarding6, proxy_ndp, accept_ra;
 };

@@ -161,6 +161,9 @@ std::optional<Child> child_of(const LinkAnswer& link) {
                .carrier = link.carrier,
                .mtu = link.mtu,
                .allmulticast = (link.flags & IFF_ALLMULTI) != 0,
+               .promiscuous = link.promiscuous,
+               .bc_queue_length = link.bc_queue_length,
+               .allowed = link.allowed,
                .ours = ours,
                .use = ours ? use_of(link) : std::nullopt,
                .nsid = {}};

@@ -286,7 +286,8 @@ Status FakeKernel::add(const CreateDevice& change) {
   for (const auto& other : *others)
     if (other.parent == spec.parent && (other.mode == MacvlanMode::kPassthru || spec.mode == MacvlanMode::kPassthru))
       return failed(EINVAL, change);
-  constexpr std::uint32_t kMtu = 1500;  // every parent's, here
+  constexpr std::uint32_t kMtu = 1500;          // every parent's, here
+  constexpr std::uint32_t kQueueLength = 1000;  // MACVLAN_DEFAULT_BC_QUEUE_LEN
   if (spec.mtu.value_or(kMtu) > kMtu) return failed(EINVAL, change);
   const bool passthru = spec.mode == MacvlanMode::kPassthru;
   if (!passthru && spec.up && mac_in_use(spec.parent, *spec.mac, 0)) return failed(EADDRINUSE, change);
@@ -300,6 +301,9 @@ Status FakeKernel::add(const CreateDevice& change) {
                        .carrier = spec.up,
                        .mtu = spec.mtu.value_or(kMtu),
                        .allmulticast = true,
+                       .promiscuous = spec.promiscuous,
+                       .bc_queue_length = spec.bc_queue_length.value_or(kQueueLength),
+                       .allowed = spec.allowed,
                        .ours = true,
                        .use = change.use});
   return {};

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// How does the list of devices look to a program? Keys are only ever added. "mode", "ifindex", "mtu" and MACs are as
-// `ip -j -d link` has them.
+// How does the list of devices look to a program? Keys are only ever added. What `ip -j -d link` has, too, is
+// called and written as there.
 //
 //   {"devices": [
 //     {"name": "tap-web", "ifindex": 7, "kind": "macvtap" or "macvlan", "nsid": 3 or null for this namespace,
 //      "parent": "eth0" or null for one in another namespace, "mode": "bridge", "mac": "...", "mtu": 1500,
-//      "state": "up" or "down" or "no carrier", "allmulticast": true, "queues": 1,
+//      "state": "up" or "down" or "no carrier", "allmulticast": true, "nopromisc": false,
+//      "bcqueuelen": 1000, "macaddr_data": ["52:54:00:12:34:56"] (mode source: whose frames it gets), "queues": 1,
 //      "holders": [{"pid": 4711, "command": "qemu-system-x86", "fds": 1}],
 //      "ours": true, "use": "standing" or "guest" or "user" or "host access" or "unfinished" or null for not ours,
 //      "guest": "UUID" or null, "user": "alice" or null,
@@ -54,6 +55,12 @@ Json holders_json(const std::vector<TapHolder>& holders) {
   return result;
 }
 
+Json macs_json(const std::vector<MacAddress>& macs) {
+  Json result = Json::array();
+  for (const auto& mac : macs) result.push_back(mac.str());
+  return result;
+}
+
 Json device_json(const DeviceStatus& device) {
   const Child& link = device.link;
   return {{"name", link.name.str()},
@@ -66,6 +73,9 @@ Json device_json(const DeviceStatus& device) {
           {"mtu", link.mtu},
           {"state", state_of(device)},
           {"allmulticast", link.allmulticast},
+          {"nopromisc", !link.promiscuous},
+          {"bcqueuelen", link.bc_queue_length},
+          {"macaddr_data", macs_json(link.allowed)},
           {"queues", queues_of(device)},
           {"holders", holders_json(device.holders)},
           {"ours", link.ours || device.shim},

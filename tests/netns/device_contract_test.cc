@@ -11,6 +11,7 @@ namespace {
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::SizeIs;
+using testing::UnorderedElementsAreArray;
 
 class DeviceContractTest : public ContractTest {
  protected:
@@ -73,6 +74,7 @@ TEST_P(DeviceContractTest, ANewDeviceIsAllThatWasAskedForAndKnowsWhomItIsFor) {
   DeviceSpec wanted = spec();
   wanted.mode = MacvlanMode::kVepa;
   wanted.mtu = 1400;
+  wanted.bc_queue_length = 77;
   const ForGuest use{*Uuid::parse("11111111-2222-3333-4444-555555555555")};
   ASSERT_TRUE(kernel_->apply(CreateDevice{wanted, use}));
   const Child made = child();
@@ -85,10 +87,28 @@ TEST_P(DeviceContractTest, ANewDeviceIsAllThatWasAskedForAndKnowsWhomItIsFor) {
   EXPECT_TRUE(made.up);
   EXPECT_TRUE(made.carrier);
   EXPECT_TRUE(made.allmulticast);
+  EXPECT_TRUE(made.promiscuous);
+  EXPECT_EQ(made.bc_queue_length, 77U);
+  EXPECT_THAT(made.allowed, IsEmpty());
   EXPECT_TRUE(made.ours);
   EXPECT_EQ(made.use, DeviceUse(use));
   EXPECT_FALSE(made.nsid);
   EXPECT_THAT(children(), SizeIs(1));
+}
+
+TEST_P(DeviceContractTest, WhatIsOfOneModeOnlyCanBeReadBack) {
+  DeviceSpec wanted = spec();
+  wanted.mode = MacvlanMode::kSource;
+  wanted.allowed = {*MacAddress::parse("52:54:00:00:00:01"), *MacAddress::parse("52:54:00:00:00:02")};
+  ASSERT_TRUE(create(wanted));
+  EXPECT_THAT(child().allowed, UnorderedElementsAreArray(wanted.allowed));
+  EXPECT_EQ(child().bc_queue_length, 1000U);
+  ASSERT_TRUE(kernel_->apply(DeleteDevices{{{child().index, kTap}}}));
+  wanted.mode = MacvlanMode::kPassthru;
+  wanted.allowed = {};
+  wanted.promiscuous = false;
+  ASSERT_TRUE(create(wanted));
+  EXPECT_FALSE(child().promiscuous);
 }
 
 TEST_P(DeviceContractTest, ADeviceMayStayDownAndBeAMacvlan) {

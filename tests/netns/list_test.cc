@@ -23,7 +23,9 @@ TEST_F(DeviceCliTest, ListAgreesWithIpAboutEverybodysDevices) {
   run("create tap-web --parent eth0 --mtu 1400");
   run("create lan --parent eth0 --type macvlan --mode private --down");
   run("host up eth0 --guest 192.0.2.70=52:54:00:12:34:70");
-  sh("ip link add link eth0 name theirs type macvtap mode vepa");
+  run("create some --parent eth0 --mode source --allow-mac 52:54:00:00:00:01 --allow-mac 52:54:00:00:00:02");
+  sh("ip link add link eth0 name theirs type macvtap mode vepa bcqueuelen 77");
+  sh("ip link add d0 type veth peer name d1 && ip link add link d0 name whole type macvtap mode passthru nopromisc");
   const json taps = ip("link show type macvtap");
   const json vlans = ip("link show type macvlan");
   const json listed = list();
@@ -36,19 +38,23 @@ TEST_F(DeviceCliTest, ListAgreesWithIpAboutEverybodysDevices) {
       EXPECT_EQ(ours["ifindex"], one["ifindex"]);
       EXPECT_EQ(ours["kind"], one["linkinfo"]["info_kind"]);
       EXPECT_EQ(ours["parent"], one["link"]);
-      EXPECT_EQ(ours["mode"], one["linkinfo"]["info_data"]["mode"]);
+      const json& data = one["linkinfo"]["info_data"];
+      EXPECT_EQ(ours["mode"], data["mode"]);
       EXPECT_EQ(ours["mac"], one["address"]);
       EXPECT_EQ(ours["mtu"], one["mtu"]);
       EXPECT_EQ(ours["state"] == "up", has_flag(one, "UP"));
       EXPECT_EQ(ours["allmulticast"], has_flag(one, "ALLMULTI"));
+      EXPECT_EQ(ours["nopromisc"], data.value("nopromisc", false));
+      EXPECT_EQ(ours["bcqueuelen"], data["bcqueuelen"]);
+      EXPECT_EQ(ours["macaddr_data"], data.value("macaddr_data", json::array()));
       EXPECT_EQ(ours["nsid"], nullptr);
       EXPECT_EQ(ours["queues"], 0);
       EXPECT_THAT(ours["holders"], IsEmpty());
-      const json use = one["ifname"] == "theirs"                    ? json(nullptr)
-                       : one["ifalias"] == "virt-macvtap: standing" ? json("standing")
-                                                                    : json("host access");
+      const json use = (one["ifname"] == "theirs" || one["ifname"] == "whole") ? json(nullptr)
+                       : one["ifalias"] == "virt-macvtap: standing"            ? json("standing")
+                                                                               : json("host access");
       EXPECT_EQ(ours["use"], use);
-      EXPECT_EQ(ours["ours"], one["ifname"] != "theirs");
+      EXPECT_EQ(ours["ours"], use != nullptr);
     }
 }
 
