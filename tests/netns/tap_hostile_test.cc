@@ -165,6 +165,8 @@ std::string phases_of(const std::string& trace) {
       add("?");
     else if (has("setresuid(1000, 1000, 1000)"))
       add("user");
+    else if (has("PR_SET_DUMPABLE, SUID_DUMP_DISABLE"))
+      add("undumpable");
     else if (has("PR_SET_NO_NEW_PRIVS, 1"))
       add("nnp");
     else if (has("/etc/qemu/macvtap.conf"))
@@ -186,7 +188,7 @@ TEST_F(TapHostileTest, PrivilegesGoInTheOrderOfTheTable) {
   const std::string strace =
       "strace -f -qq -s 4096 -o /run/trace -e trace=capset,setresuid,prctl,openat,clone,"
       "clone3,sendmsg,execve ";
-  const std::string expected = "exec user permitted nnp list effective create none ";
+  const std::string expected = "exec user permitted undumpable nnp list effective create none ";
   for (const std::string& br : {kBr, std::string("eth0")}) {
     sh("python3 - <<'E'\nimport os, socket, subprocess\na, b = socket.socketpair()\n"
        "p = subprocess.Popen('" +
