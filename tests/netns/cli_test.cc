@@ -143,6 +143,25 @@ TEST_F(CliTest, StatusSaysEverythingAndChangesWithTheKernel) {
   EXPECT_TRUE(without["libvirt"]["error"].is_string());
 }
 
+// The watcher is not told of either (kernel_facts_test).
+TEST_F(CliTest, WhatSomebodyChangesOnAShimIsSaidAndASyncMendsIt) {
+  sh(kCli + "host up eth0 --guest 192.0.2.70=52:54:00:12:34:70 >/dev/null");
+  const std::string shim = "vmt-" + output_of("cat /sys/class/net/eth0/ifindex | tr -d '\n'");
+  const auto seen = [&] { return network_state() + output_of("ip neigh show proxy"); };
+  const std::string before = seen();
+  ASSERT_THAT(before, HasSubstr("2001:db8:1::10 dev " + shim));
+  for (const auto& [change, words] :
+       {std::pair("ip -6 neigh flush proxy dev " + shim, "does not answer guests that look for 2001:db8:1::10"),
+        std::pair("echo 0 >/proc/sys/net/ipv4/conf/" + shim + "/arp_filter", "is not as virt-macvtap has left it")}) {
+    sh(change);
+    ASSERT_NE(seen(), before) << change;
+    EXPECT_THAT(output_of(kCli + "status --connect test:///default"), HasSubstr(words));
+    sh(kCli + "sync --connect test:///default >/dev/null");
+    EXPECT_EQ(seen(), before) << change;
+    EXPECT_THAT(output_of(kCli + "status --connect test:///default"), Not(HasSubstr(words)));
+  }
+}
+
 TEST_F(CliTest, HostUpAndDownLeaveNothingBehindAndADryRunChangesNothing) {
   const std::string before = network_state();
   const std::string up = kCli + "host up eth0 --guest 192.0.2.70 --guest 2001:db8:1::70 --address 192.0.2.60/32";
